@@ -1,1 +1,6 @@
-//! placeholder
+//! Triggers, streams and pipelines: the stream engine behind `/v1/streams`.
+//!
+//! What is here so far is the part without HTTP and without a database: pure functions over events,
+//! definitions and a clock that the caller holds.
+
+pub mod timex;
