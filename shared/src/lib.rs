@@ -1,1 +1,19 @@
-//! placeholder
+//! What two services already use and no API owns: the database door, configuration loading, server start and
+//! stop, logging, health and metrics, signed identity, the clock, and three small readers (globs, YAML with
+//! line numbers, ISO 8601 times).
+//!
+//! Nothing here knows a route, a table or a word of any one API.
+
+pub mod clock;
+pub mod config;
+pub mod datetime;
+pub mod db;
+pub mod glob;
+pub mod identity;
+pub mod logging;
+pub mod metrics;
+pub mod server;
+pub mod stop;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod yaml;

@@ -1,0 +1,333 @@
+//! Loading of settings: defaults < `quintet.toml` < `QUINTET_SECTION__KEY` variables < flags.
+//!
+//! One file serves the whole product. [`Common`] holds what several services read; each service owns one section
+//! of its own and reads it with [`Source::section`]. A key nobody knows stops the start and names file and key.
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Default settings file, read when it exists.
+pub const DEFAULT_FILE: &str = "quintet.toml";
+
+/// Why the settings were refused; the text names the file or variable and the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value has the wrong form, or nobody knows the key.
+    #[error("{0}")]
+    Invalid(#[from] Box<figment::Error>),
+    /// The settings file that was asked for, or a `*_file` secret, cannot be read.
+    #[error("{}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Values that are right one by one and wrong together.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// A value that never shows in logs or in `config print`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("********")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("********")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    /// Takes numbers and booleans too: a password of digits arrives from a variable as a number.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Scalar {
+            Text(String),
+            Integer(i64),
+            Float(f64),
+            Bool(bool),
+        }
+        Ok(Self(match Scalar::deserialize(deserializer)? {
+            Scalar::Text(text) => text,
+            Scalar::Integer(number) => number.to_string(),
+            Scalar::Float(number) => number.to_string(),
+            Scalar::Bool(word) => word.to_string(),
+        }))
+    }
+}
+
+/// Reads a list given as a list, or as one text with commas (the form a variable can carry).
+///
+/// # Errors
+/// When the value is neither.
+pub fn list_or_commas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Form::deserialize(deserializer)? {
+        Form::List(list) => list,
+        Form::Text(text) => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        }
+    })
+}
+
+/// Who may call, and the first accounts.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// `open`: nobody logs in; `secure`: deny by default. Unset: `open` on loopback, refused elsewhere.
+    pub mode: Option<AuthMode>,
+    /// Name of the first user, who holds all permissions. Unset: `admin`.
+    pub admin_user: Option<String>,
+    /// Password of the first user. Unset: generated on first start into `data_dir/secrets`.
+    pub admin_password: Option<Secret>,
+    /// File that holds `admin_password`.
+    pub admin_password_file: Option<PathBuf>,
+    /// Password of Snap's basic authentication (user `snap`). Unset: generated.
+    pub snap_password: Option<Secret>,
+    /// File that holds `snap_password`.
+    pub snap_password_file: Option<PathBuf>,
+    /// Key with which the gateway signs identities for the services, the same for all of one installation.
+    /// Unset: generated into `data_dir/secrets`.
+    pub internal_key: Option<Secret>,
+    /// File that holds `internal_key`.
+    pub internal_key_file: Option<PathBuf>,
+}
+
+/// Whether callers must log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// Nobody logs in; Panko's identity headers are believed.
+    Open,
+    /// Deny by default.
+    Secure,
+}
+
+/// Settings that several services read.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Common {
+    /// Folder of the SQLite files, secrets and uploads.
+    pub data_dir: PathBuf,
+    /// `postgres://…`: one database, one schema per service. Unset: SQLite files in `data_dir`.
+    pub database_url: Option<Secret>,
+    /// File that holds `database_url`.
+    pub database_url_file: Option<PathBuf>,
+    /// Database connections each service holds open at most, 2 to 64.
+    pub database_connections: u32,
+    /// Who may call, and the first accounts.
+    pub auth: Auth,
+    /// An original `winchester.yaml`.
+    pub winchester_config: Option<PathBuf>,
+    /// `event_definitions.yaml` in ceilometer's dialect. Unset: a built-in catch-all.
+    pub event_definitions: Option<PathBuf>,
+    /// Seconds that open requests get to end after SIGTERM.
+    pub shutdown_timeout_secs: u64,
+    #[serde(skip_serializing)]
+    gateway: IgnoredAny,
+    #[serde(skip_serializing)]
+    events: IgnoredAny,
+    #[serde(skip_serializing)]
+    streams: IgnoredAny,
+    #[serde(skip_serializing)]
+    tasks: IgnoredAny,
+    #[serde(skip_serializing)]
+    tribe: IgnoredAny,
+    #[serde(skip_serializing)]
+    annotate: IgnoredAny,
+    #[serde(skip_serializing)]
+    dtrace: IgnoredAny,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            database_url: None,
+            database_url_file: None,
+            database_connections: 8,
+            auth: Auth::default(),
+            winchester_config: None,
+            event_definitions: None,
+            shutdown_timeout_secs: 30,
+            gateway: IgnoredAny,
+            events: IgnoredAny,
+            streams: IgnoredAny,
+            tasks: IgnoredAny,
+            tribe: IgnoredAny,
+            annotate: IgnoredAny,
+            dtrace: IgnoredAny,
+        }
+    }
+}
+
+impl Common {
+    /// The engine and place of `service`'s own tables: its schema on PostgreSQL, its file in `data_dir` on SQLite.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] when `database_url` is no PostgreSQL address.
+    pub fn database(&self, service: &str) -> Result<crate::db::Target, ConfigError> {
+        match &self.database_url {
+            None => Ok(crate::db::Target::Sqlite { file: self.data_dir.join(format!("{service}.sqlite")) }),
+            Some(url) => crate::db::Target::postgres(url.reveal(), service).ok_or_else(|| {
+                ConfigError::Conflict("database_url: expected postgres://… (leave it out for SQLite)".into())
+            }),
+        }
+    }
+
+    fn resolve_files(mut self) -> Result<Self, ConfigError> {
+        fill(&mut self.database_url, self.database_url_file.as_deref())?;
+        fill(&mut self.auth.admin_password, self.auth.admin_password_file.as_deref())?;
+        fill(&mut self.auth.snap_password, self.auth.snap_password_file.as_deref())?;
+        fill(&mut self.auth.internal_key, self.auth.internal_key_file.as_deref())?;
+        if !(2..=64).contains(&self.database_connections) {
+            return Err(ConfigError::Conflict("database_connections: expected 2 to 64".into()));
+        }
+        Ok(self)
+    }
+}
+
+/// Fills an unset secret from the file that holds it; the last line break is not part of it.
+fn fill(secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), ConfigError> {
+    if let (None, Some(path)) = (&secret, file) {
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+        *secret = Some(Secret::new(text.trim_end_matches(['\n', '\r'])));
+    }
+    Ok(())
+}
+
+/// All settings of a process, before they are taken apart into sections.
+#[derive(Debug, Clone)]
+pub struct Source(Figment);
+
+impl Source {
+    /// Reads the file (`quintet.toml` when none is named; then it may be missing) and the `QUINTET_*` variables.
+    /// `QUINTET_CONFIG` and `QUINTET_TEST_*` are no settings and are passed over.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`] when a named file is missing.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        if let Some(path) = file {
+            std::fs::metadata(path)
+                .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+        }
+        let env = Env::prefixed("QUINTET_")
+            .filter(|key| key != "config" && !key.as_str().to_ascii_lowercase().starts_with("test_"))
+            .split("__");
+        Ok(Self(Figment::new().merge(Toml::file(file.unwrap_or(Path::new(DEFAULT_FILE)))).merge(env)))
+    }
+
+    /// Lays a flag over what file and variables say; `key` is dotted, as in `gateway.listen`.
+    #[must_use]
+    pub fn with(self, key: &str, value: impl Serialize) -> Self {
+        Self(self.0.merge(Serialized::global(key, value)))
+    }
+
+    /// The settings that several services read.
+    ///
+    /// # Errors
+    /// Unknown keys, wrong values, unreadable secret files.
+    pub fn common(&self) -> Result<Common, ConfigError> {
+        let common: Common = self.0.extract().map_err(Box::new)?;
+        common.resolve_files()
+    }
+
+    /// One service's own section over its defaults.
+    ///
+    /// # Errors
+    /// Unknown keys and wrong values of this section.
+    pub fn section<T: DeserializeOwned + Serialize + Default>(&self, name: &str) -> Result<T, ConfigError> {
+        let with_defaults = Figment::from(Serialized::default(name, T::default())).merge(&self.0);
+        Ok(with_defaults.extract_inner(name).map_err(Box::new)?)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::result_large_err, reason = "the closure type of figment's jail is not ours")]
+mod tests {
+    use super::*;
+    use figment::Jail;
+
+    #[derive(Debug, Default, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Section {
+        limit: u32,
+        #[serde(deserialize_with = "list_or_commas")]
+        names: Vec<String>,
+    }
+
+    #[test]
+    fn variables_win_over_the_file_and_flags_over_both() {
+        Jail::expect_with(|jail| {
+            jail.create_file("quintet.toml", "data_dir = \"a\"\n[events]\nlimit = 1\n")?;
+            jail.set_env("QUINTET_EVENTS__LIMIT", "2");
+            jail.set_env("QUINTET_EVENTS__NAMES", "x, y");
+            let source = Source::load(None).unwrap();
+            assert_eq!(source.common().unwrap().data_dir, Path::new("a"));
+            let section: Section = source.section("events").unwrap();
+            assert_eq!((section.limit, section.names), (2, vec!["x".to_owned(), "y".to_owned()]));
+            let section: Section = source.with("events.limit", 3).section("events").unwrap();
+            assert_eq!(section.limit, 3);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_file_and_key() {
+        Jail::expect_with(|jail| {
+            jail.create_file("quintet.toml", "[events]\nlimti = 1\n")?;
+            let error = Source::load(None).unwrap().section::<Section>("events").unwrap_err().to_string();
+            assert!(error.contains("limti") && error.contains("quintet.toml"), "{error}");
+            jail.create_file("quintet.toml", "dta_dir = 1\n")?;
+            let error = Source::load(None).unwrap().common().unwrap_err().to_string();
+            assert!(error.contains("dta_dir") && error.contains("quintet.toml"), "{error}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn secrets_come_from_files_may_be_digits_and_never_show() {
+        Jail::expect_with(|jail| {
+            jail.create_file("pw", "hunter2\n")?;
+            jail.set_env("QUINTET_AUTH__ADMIN_PASSWORD_FILE", "pw");
+            jail.set_env("QUINTET_AUTH__SNAP_PASSWORD", "1234");
+            let common = Source::load(None).unwrap().common().unwrap();
+            assert_eq!(common.auth.admin_password.as_ref().unwrap().reveal(), "hunter2");
+            assert_eq!(common.auth.snap_password.as_ref().unwrap().reveal(), "1234");
+            let shown = format!("{common:?}{}", serde_json::to_string(&common).unwrap());
+            assert!(!shown.contains("hunter2") && !shown.contains("1234"), "{shown}");
+            Ok(())
+        });
+    }
+}

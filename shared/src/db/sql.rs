@@ -1,0 +1,136 @@
+//! SQL text put together at run time, for the few queries whose shape depends on the request.
+//!
+//! Values never go into the text: [`Sql::bind`] writes the placeholder and keeps the value. Both engines read `$1`.
+//! Unlike `diesel::sql_query`, short statements are prepared once per connection.
+
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{BigInt, Binary, Text, Untyped};
+use diesel::sqlite::Sqlite;
+use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
+
+/// Statements with more values than this are not kept prepared, so that a client cannot fill the statement cache
+/// with ever new shapes.
+const PREPARED_BINDS: usize = 12;
+
+/// A value of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// TEXT
+    Text(String),
+    /// BIGINT
+    BigInt(i64),
+    /// BYTEA, BLOB
+    Binary(Vec<u8>),
+}
+
+impl From<&str> for Bind {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Bind {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Bind {
+    fn from(number: i64) -> Self {
+        Self::BigInt(number)
+    }
+}
+
+impl From<Vec<u8>> for Bind {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+/// A statement in the making.
+#[derive(Debug, Clone, Default)]
+pub struct Sql {
+    parts: Vec<Part>,
+    binds: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Text(String),
+    Bind(Bind),
+}
+
+impl Sql {
+    /// Starts with `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut sql = Self::default();
+        sql.push(text);
+        sql
+    }
+
+    /// Appends text of our own; never a value from outside.
+    pub fn push(&mut self, text: &str) -> &mut Self {
+        if let Some(Part::Text(last)) = self.parts.last_mut() {
+            last.push_str(text);
+        } else {
+            self.parts.push(Part::Text(text.to_owned()));
+        }
+        self
+    }
+
+    /// Appends a placeholder for `value`.
+    pub fn bind(&mut self, value: impl Into<Bind>) -> &mut Self {
+        self.parts.push(Part::Bind(value.into()));
+        self.binds += 1;
+        self
+    }
+
+    /// Appends another statement's text and values.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        for part in other.parts {
+            match part {
+                Part::Text(text) => self.push(&text),
+                Part::Bind(value) => self.bind(value),
+            };
+        }
+        self
+    }
+}
+
+impl QueryId for Sql {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Sql {
+    type SqlType = Untyped;
+}
+
+impl RunQueryDsl<PgConnection> for Sql {}
+impl RunQueryDsl<SqliteConnection> for Sql {}
+
+macro_rules! query_fragment {
+    ($backend:ty) => {
+        impl QueryFragment<$backend> for Sql {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
+                if self.binds > PREPARED_BINDS {
+                    out.unsafe_to_cache_prepared();
+                }
+                for part in &self.parts {
+                    match part {
+                        Part::Text(text) => out.push_sql(text),
+                        Part::Bind(Bind::Text(text)) => out.push_bind_param::<Text, _>(text)?,
+                        Part::Bind(Bind::BigInt(number)) => out.push_bind_param::<BigInt, _>(number)?,
+                        Part::Bind(Bind::Binary(bytes)) => out.push_bind_param::<Binary, _>(bytes)?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
+}
+query_fragment!(Pg);
+query_fragment!(Sqlite);

@@ -1,0 +1,266 @@
+//! Start and stop of a service's HTTP side, with what every service has: request ids, the check of the caller's
+//! signed identity, request figures, and the operations routes `/livez`, `/readyz`, `/metrics`, `/version`.
+
+use crate::clock::SharedClock;
+use crate::db::{Db, DbError};
+use crate::identity::{self, IdentityKey, Refused};
+use crate::logging::REQUEST_ID;
+use crate::metrics::Metrics;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{App, HttpMessage, HttpResponse, HttpServer};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Carries the id of a request from the gateway to the services and back to the client.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
+
+/// Routes that operators' tools call on a service itself, without an identity.
+const OPERATIONS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/version"];
+
+/// Seconds in which a client must have sent the head of its request.
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time a readiness check may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where and how a service listens: the part of its section that all services share.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Address of the internal listener; port 0 takes a free one.
+    pub address: String,
+    /// Threads that serve requests, 1 to 64.
+    pub workers: usize,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { address: "127.0.0.1:0".into(), workers: 2 }
+    }
+}
+
+type CheckFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+/// Something a service needs before it can answer; asked by `/readyz`.
+#[derive(Clone)]
+pub struct Check {
+    name: &'static str,
+    run: Arc<dyn Fn() -> CheckFuture + Send + Sync>,
+}
+
+impl Check {
+    /// A check that answers with a word on how it is, or on what is wrong.
+    pub fn new<F, R>(name: &'static str, run: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        Self { name, run: Arc::new(move || Box::pin(run())) }
+    }
+
+    /// Whether the database answers.
+    #[must_use]
+    pub fn database(db: &Db) -> Self {
+        let db = db.clone();
+        Self::new("database", move || {
+            let db = db.clone();
+            async move {
+                let ping = db.read(|conn| {
+                    use diesel::connection::SimpleConnection;
+                    conn.batch_execute("SELECT 1").map_err(DbError::from)
+                });
+                ping.await.map(|()| "ok".to_owned()).map_err(|cause| cause.to_string())
+            }
+        })
+    }
+}
+
+/// Everything [`start`] needs to know about a service.
+#[derive(Clone)]
+pub struct Service {
+    /// Short name: `events`, `streams`, …
+    pub name: &'static str,
+    /// Version shown by `/version`.
+    pub version: &'static str,
+    /// Address and threads.
+    pub listen: Listen,
+    /// Verifies who calls.
+    pub key: IdentityKey,
+    /// Tells when an identity is too old.
+    pub clock: SharedClock,
+    /// Figures shown by `/metrics`.
+    pub metrics: Metrics,
+    /// Asked by `/readyz`.
+    pub checks: Vec<Check>,
+    /// How long open requests may go on after a stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// A service that answers.
+pub struct Running {
+    name: &'static str,
+    address: SocketAddr,
+    handle: ServerHandle,
+    task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Base URL of the internal listener.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The service's short name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Takes no new connections, lets open requests end, then returns.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        // The server future ends with the stop above; its result says nothing more.
+        let _ = self.task.await;
+    }
+}
+
+/// Starts listening; `routes` adds the service's own routes and data to every worker's app.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn start<F>(service: Service, routes: F) -> std::io::Result<Running>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let (name, listen, shutdown) = (service.name, service.listen.clone(), service.shutdown_timeout);
+    let server = HttpServer::new(move || {
+        let routes = routes.clone();
+        App::new().configure(layers(&service, routes)).wrap(from_fn(verify_caller)).wrap(from_fn(observe))
+    })
+    .workers(listen.workers)
+    .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+    .tcp_nodelay(true)
+    .keep_alive(Duration::from_secs(75))
+    .shutdown_timeout(shutdown.as_secs())
+    .disable_signals()
+    .bind(&listen.address)?;
+    let address = server.addrs().first().copied().ok_or_else(|| std::io::Error::other("no address bound"))?;
+    let server = server.run();
+    let handle = server.handle();
+    Ok(Running { name, address, handle, task: tokio::spawn(server) })
+}
+
+/// The operations routes, then the service's own.
+fn layers<F: Fn(&mut ServiceConfig)>(service: &Service, routes: F) -> impl Fn(&mut ServiceConfig) {
+    let service = Data::new(service.clone());
+    move |cfg| {
+        cfg.app_data(Data::clone(&service)).configure(operations);
+        routes(cfg);
+    }
+}
+
+/// `/livez`, `/readyz`, `/metrics`, `/version`.
+fn operations(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/livez").get(async || HttpResponse::Ok().body("ok")))
+        .service(web::resource("/readyz").get(readyz))
+        .service(web::resource("/metrics").get(async |service: Data<Service>| {
+            HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(service.metrics.text())
+        }))
+        .service(web::resource("/version").get(async |service: Data<Service>| {
+            HttpResponse::Ok()
+                .json(serde_json::json!({ "service": service.name, "version": service.version }))
+        }));
+}
+
+/// `GET /readyz[?verbose]`: 200 when every check passes, else 503; `verbose` names the checks.
+async fn readyz(service: Data<Service>, query: web::Query<Verbose>) -> HttpResponse {
+    let mut report = serde_json::Map::new();
+    let mut is_ready = true;
+    for check in &service.checks {
+        let outcome = tokio::time::timeout(CHECK_TIMEOUT, (check.run)()).await;
+        let outcome = outcome.unwrap_or_else(|_elapsed| Err("no answer in time".into()));
+        is_ready &= outcome.is_ok();
+        report
+            .insert(check.name.to_owned(), outcome.unwrap_or_else(|cause| format!("failed: {cause}")).into());
+    }
+    let mut answer = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    if query.verbose.is_none() {
+        return answer.body(if is_ready { "ok" } else { "not ready" });
+    }
+    answer.json(serde_json::json!({ "service": service.name, "ready": is_ready, "checks": report }))
+}
+
+#[derive(Deserialize)]
+struct Verbose {
+    verbose: Option<String>,
+}
+
+/// Refuses calls without a valid signed identity; handlers then find the caller as a `Principal` argument.
+async fn verify_caller<B: MessageBody + 'static>(
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    if OPERATIONS.contains(&req.path()) {
+        return next.call(req).await.map(ServiceResponse::map_into_boxed_body);
+    }
+    let verdict = match (req.app_data::<Data<Service>>(), text_of(req.headers(), identity::HEADER)) {
+        (Some(service), Some(header)) => service.key.verify(header, service.clock.now()),
+        _ => Err(Refused::Missing),
+    };
+    match verdict {
+        Ok(principal) => {
+            req.extensions_mut().insert(principal);
+            next.call(req).await.map(ServiceResponse::map_into_boxed_body)
+        }
+        Err(refused) => Ok(req.error_response(refused).map_into_boxed_body()),
+    }
+}
+
+/// Gives the request its id, measures it, and logs it.
+async fn observe<B: MessageBody + 'static>(
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let started = Instant::now();
+    let id = text_of(req.headers(), REQUEST_ID_HEADER)
+        .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
+    let (method, path) = (req.method().clone(), req.path().to_owned());
+    let metrics = req.app_data::<Data<Service>>().map(|service| service.metrics.clone());
+    if let Some(metrics) = &metrics {
+        metrics.in_flight.inc();
+    }
+    let outcome = REQUEST_ID.scope(id.clone(), next.call(req)).await;
+    let status = match &outcome {
+        Ok(answer) => answer.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    let route = outcome.as_ref().ok().and_then(|answer| answer.request().match_pattern());
+    let elapsed = started.elapsed();
+    if let Some(metrics) = &metrics {
+        metrics.in_flight.dec();
+        let labels = [method.as_str(), route.as_deref().unwrap_or("unmatched"), status.as_str()];
+        metrics.requests.with_label_values(&labels).observe(elapsed.as_secs_f64());
+    }
+    let level = if status.is_server_error() { log::Level::Warn } else { log::Level::Debug };
+    log::log!(level, request_id = id, status = status.as_u16(), duration_ms = elapsed.as_secs_f64() * 1e3;
+        "{method} {path}");
+    outcome.map(|mut answer| {
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            answer.headers_mut().insert(HeaderName::from_static(REQUEST_ID_HEADER), id);
+        }
+        answer
+    })
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
