@@ -1,5 +1,5 @@
 //! What two services already use and no API owns: the database door, configuration loading, server start and
-//! stop, logging, health and metrics, signed identity, the clock, and three small readers (globs, YAML with
+//! stop, logging, health and metrics, signed identity, secrets, the clock, and three small readers (globs, YAML with
 //! line numbers, ISO 8601 times).
 //!
 //! Nothing here knows a route, a table or a word of any one API.
@@ -12,6 +12,7 @@ pub mod glob;
 pub mod identity;
 pub mod logging;
 pub mod metrics;
+pub mod secrets;
 pub mod server;
 pub mod stop;
 #[cfg(feature = "testing")]
