@@ -16,6 +16,20 @@ pub(super) enum Token {
     Operator(Operator),
 }
 
+impl Token {
+    pub(super) fn number(&self) -> Option<u64> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+
+    pub(super) fn unit(&self) -> Option<Unit> {
+        if let Self::Unit(unit) = self { Some(*unit) } else { None }
+    }
+
+    pub(super) fn operator(&self) -> Option<Operator> {
+        if let Self::Operator(operator) = self { Some(*operator) } else { None }
+    }
+}
+
 /// Splits the text into words, each with the index of its first character.
 pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, ParseError> {
     let mut tokens = Vec::new();

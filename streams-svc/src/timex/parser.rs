@@ -54,10 +54,7 @@ impl Parser {
     /// A primary with all operators behind it.
     fn operand(&mut self, depth: usize) -> Result<Form, ParseError> {
         let mut form = self.primary(depth)?;
-        while let Some((operator, _)) = self.tokens.next_if_map(|(token, index)| match token {
-            Token::Operator(operator) => Ok((operator, index)),
-            other => Err((other, index)),
-        }) {
+        while let Some(operator) = self.next_of(Token::operator) {
             let index = self.index();
             let duration = self.duration()?;
             let steps = match &mut form {
@@ -121,14 +118,8 @@ impl Parser {
                 return Err(self.unexpected(next));
             }
         };
-        while let Some(amount) = self.tokens.next_if_map(|(token, index)| match token {
-            Token::Number(amount) => Ok(amount),
-            other => Err((other, index)),
-        }) {
-            let unit = self.tokens.next_if_map(|(token, index)| match token {
-                Token::Unit(unit) => Ok(unit),
-                other => Err((other, index)),
-            });
+        while let Some(amount) = self.next_of(Token::number) {
+            let unit = self.next_of(Token::unit);
             duration.add(amount, unit);
         }
         Ok(duration)
@@ -139,6 +130,15 @@ impl Parser {
             Some((Token::Close, _)) => Ok(()),
             other => Err(self.unexpected(other)),
         }
+    }
+
+    /// What `reads` takes from the next word, which is then consumed.
+    fn next_of<T>(&mut self, reads: fn(&Token) -> Option<T>) -> Option<T> {
+        let found = self.tokens.peek().and_then(|(token, _)| reads(token));
+        if found.is_some() {
+            self.tokens.next();
+        }
+        found
     }
 
     /// Index of the next word.
