@@ -42,3 +42,173 @@ pub struct Event {
     /// JSON document that comes back as `raw` in v2; `{}` when absent.
     pub raw: Option<Box<RawValue>>,
 }
+
+/// Which events a v2 caller may see (events-v2.md, section 5). Every query of events asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visibility {
+    /// All events: v1, and an admin who asks for all tenants.
+    All,
+    /// An admin's view: events of this project, and events with text traits but no project.
+    Project(String),
+    /// Anybody else: events of this project made by this user.
+    Member {
+        /// Project id.
+        project: String,
+        /// User id.
+        user: String,
+    },
+}
+
+/// How a trait is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// Less than.
+    Lt,
+    /// Less than or equal.
+    Le,
+    /// Equal.
+    Eq,
+    /// Present, and not equal.
+    Ne,
+    /// Greater than or equal.
+    Ge,
+    /// Greater than.
+    Gt,
+}
+
+/// A condition on a trait: it looks only at traits of the name and of the type of `value`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraitFilter {
+    /// Trait name.
+    pub name: String,
+    /// Comparison.
+    pub operator: Operator,
+    /// What the trait is compared with.
+    pub value: TraitValue,
+}
+
+/// Direction of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Smallest first.
+    Ascending,
+    /// Greatest first.
+    Descending,
+}
+
+/// Order of a v2 list. Message ids are unique, so nothing after them matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By time, equal times by message id.
+    Generated(Direction, Direction),
+    /// By message id.
+    MessageId(Direction),
+}
+
+/// What `GET /v2/events` asks for. All conditions hold together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventFilter {
+    /// Exact event type.
+    pub event_type: Option<String>,
+    /// Exact message id.
+    pub message_id: Option<String>,
+    /// Generated at or after.
+    pub start: Option<NaiveDateTime>,
+    /// Generated at or before.
+    pub end: Option<NaiveDateTime>,
+    /// Conditions on traits.
+    pub traits: Vec<TraitFilter>,
+    /// Order of the list.
+    pub order: Order,
+    /// Message id of the last event already seen; the list starts after it.
+    pub marker: Option<String>,
+    /// Most events to return.
+    pub limit: usize,
+}
+
+impl Default for EventFilter {
+    /// Everything, oldest first, 100 at most: what a bare `GET /v2/events` means.
+    fn default() -> Self {
+        Self {
+            event_type: None,
+            message_id: None,
+            start: None,
+            end: None,
+            traits: Vec::new(),
+            order: Order::Generated(Direction::Ascending, Direction::Ascending),
+            marker: None,
+            limit: 100,
+        }
+    }
+}
+
+/// What `GET /v1/events` asks for. All conditions hold together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlatFilter {
+    /// Exact event type.
+    pub event_type: Option<String>,
+    /// Generated after (exclusive).
+    pub after: Option<NaiveDateTime>,
+    /// Generated at or before (inclusive, as the original does).
+    pub until: Option<NaiveDateTime>,
+    /// For each trait name the values that match: a text stands for every type it can be read as.
+    pub traits: Vec<(String, Vec<TraitValue>)>,
+    /// Id of the last event already seen; the list starts after it.
+    pub mark: Option<i64>,
+    /// By id, which is the order of storage.
+    pub direction: Direction,
+    /// Most events to return.
+    pub limit: usize,
+}
+
+impl Default for FlatFilter {
+    /// Everything, newest first, 200 at most: what a bare `GET /v1/events` means.
+    fn default() -> Self {
+        Self {
+            event_type: None,
+            after: None,
+            until: None,
+            traits: Vec::new(),
+            mark: None,
+            direction: Direction::Descending,
+            limit: 200,
+        }
+    }
+}
+
+/// Name and type of a trait that events of some type have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
+pub struct TraitDescription {
+    /// `string`, `integer`, `float` or `datetime`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Trait name.
+    pub name: String,
+}
+
+/// A place in the feed: everything committed before it has been delivered.
+///
+/// The transaction number comes first: rows are delivered in commit order, not in the order of their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Cursor {
+    /// Transaction that wrote the row; always 0 on SQLite.
+    pub xid: i64,
+    /// Id of the row.
+    pub id: i64,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.xid, self.id)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('-').and_then(|(xid, id)| Some((xid.parse().ok()?, id.parse().ok()?)));
+        let (xid, id) = parts.ok_or_else(|| format!("not a cursor: {text}"))?;
+        Ok(Self { xid, id })
+    }
+}

@@ -54,6 +54,7 @@ impl From<Vec<u8>> for Bind {
 pub struct Sql {
     parts: Vec<Part>,
     binds: usize,
+    is_once: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -88,6 +89,13 @@ impl Sql {
         self
     }
 
+    /// Marks a statement whose text will hardly come again: it is not kept prepared.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.is_once = true;
+        self
+    }
+
     /// Appends another statement's text and values.
     pub fn append(&mut self, other: Self) -> &mut Self {
         for part in other.parts {
@@ -116,7 +124,7 @@ macro_rules! query_fragment {
     ($backend:ty) => {
         impl QueryFragment<$backend> for Sql {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
-                if self.binds > PREPARED_BINDS {
+                if self.is_once || self.binds > PREPARED_BINDS {
                     out.unsafe_to_cache_prepared();
                 }
                 for part in &self.parts {

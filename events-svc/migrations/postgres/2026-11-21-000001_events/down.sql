@@ -1,0 +1,4 @@
+DROP TABLE dead_letters;
+DROP TABLE event_shapes;
+DROP TABLE trait_index;
+DROP TABLE events;

@@ -1,0 +1,3 @@
+//! The event service on its own.
+
+fn main() {}

@@ -1,0 +1,52 @@
+//! The feed: events in the order of their commits, for services that must see every event exactly once.
+//!
+//! On PostgreSQL a row with a small id may become visible after one with a greater id, because ids are given before
+//! commits. A reader that remembers the greatest id would lose it for good. So the feed is ordered by the writing
+//! transaction, and shows only rows of transactions older than the oldest one still running: nothing can appear
+//! below that line any more.
+
+use super::StoreError;
+use super::read::load;
+use crate::model::Cursor;
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Text};
+use shared::db::{DbConn, Sql};
+
+/// A piece of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// v1 members of the events, each with its place.
+    pub events: Vec<(Cursor, String)>,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    xid: i64,
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    members: String,
+}
+
+/// Events committed after `after`, at most `limit`, oldest commit first.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize) -> Result<Feed, StoreError> {
+    let mut sql = Sql::new("SELECT xid, id, v1 AS members FROM events WHERE ");
+    match conn {
+        // xid is 0 in every row here: the primary key gives the order.
+        DbConn::Sqlite(_) => sql.push("id > ").bind(after.id).push(" ORDER BY id"),
+        DbConn::Postgres(_) => sql
+            .push("(xid, id) > (")
+            .bind(after.xid)
+            .push(", ")
+            .bind(after.id)
+            .push(") AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint ORDER BY xid, id"),
+    };
+    sql.push(&format!(" LIMIT {limit}"));
+    let rows: Vec<Row> = load(conn, sql)?;
+    let place = |row: Row| (Cursor { xid: row.xid, id: row.id }, row.members);
+    Ok(Feed { events: rows.into_iter().map(place).collect() })
+}

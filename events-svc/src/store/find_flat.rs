@@ -1,0 +1,224 @@
+//! The v1 list and count: in order of ids, which is the order of storage.
+//!
+//! Events of a trait value are gathered from the trait index and put in order here; a value that very many events
+//! have is cheaper to meet while reading the newest events.
+
+use super::read::{FlatEvent, beyond, id_list, load, meets, word};
+use super::types::count_events;
+use super::{StoreError, key::key, term};
+use crate::model::{Direction, FlatFilter, Operator, TraitFilter, TraitValue};
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Text};
+use shared::datetime::to_micros;
+use shared::db::{DbConn, Sql};
+use std::collections::HashSet;
+
+/// Most events that are gathered from the trait index. Reading newest events instead visits about
+/// `limit * all / matching` rows, so that beyond this share the scan is the cheaper way at a million events.
+const GATHER: usize = 20_000;
+
+/// Rows that one statement reads when the list is filtered afterwards.
+const CHUNK: usize = 1000;
+
+/// Events that meet every condition, at most `filter.limit`.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_flat_events(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
+    if filter.limit == 0 {
+        return Ok(Vec::new());
+    }
+    if filter.traits.is_empty() {
+        return list_by_columns(conn, filter);
+    }
+    match gather(conn, filter)? {
+        Some(ids) => list_gathered(conn, filter, ids),
+        None => list_scanned(conn, filter),
+    }
+}
+
+/// The event with exactly this message id.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_flat_event(conn: &mut DbConn, message_id: &str) -> Result<Option<FlatEvent>, StoreError> {
+    let mut sql = Sql::new("SELECT e.id, e.v1 AS members FROM events e WHERE e.message_id = ");
+    sql.bind(key(message_id));
+    Ok(load(conn, sql)?.pop())
+}
+
+/// How many events meet every condition; `limit` does not matter, `mark` does.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_flat_events(conn: &mut DbConn, filter: &FlatFilter) -> Result<i64, StoreError> {
+    let is_plain =
+        filter.traits.is_empty() && filter.after.is_none() && filter.until.is_none() && filter.mark.is_none();
+    if is_plain {
+        return count_events(conn, filter.event_type.as_deref());
+    }
+    let mut sql = Sql::new("SELECT count(*) AS id FROM events e WHERE 1 = 1");
+    push_columns(&mut sql, filter);
+    for values in &filter.traits {
+        sql.push(" AND e.id IN (SELECT event_id FROM trait_index WHERE ").append(any_term(values)).push(")");
+    }
+    Ok(load::<Id>(conn, sql)?.first().map_or(0, |row| row.id))
+}
+
+#[derive(Debug, QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Conditions on an event's own columns, the mark's among them.
+fn push_columns(sql: &mut Sql, filter: &FlatFilter) {
+    if let Some(event_type) = &filter.event_type {
+        sql.push(" AND e.event_type = ").bind(key(event_type));
+    }
+    if let Some(after) = filter.after {
+        sql.push(" AND e.generated > ").bind(to_micros(after));
+    }
+    if let Some(until) = filter.until {
+        sql.push(" AND e.generated <= ").bind(to_micros(until));
+    }
+    if let Some(mark) = filter.mark {
+        sql.push(&format!(" AND e.id {} ", beyond(filter.direction))).bind(mark);
+    }
+}
+
+/// `term IN (…)` over the values that match a pair. A pair that nothing can match matches nothing.
+fn any_term((name, values): &(String, Vec<TraitValue>)) -> Sql {
+    let mut sql = Sql::new("term IN (NULL");
+    for value in values {
+        sql.push(", ").bind(term::term(name, value));
+    }
+    sql.push(")");
+    sql
+}
+
+fn list_by_columns(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
+    let order = format!(" ORDER BY e.id {} LIMIT {}", word(filter.direction), filter.limit);
+    let mut sql = Sql::new("SELECT e.id, e.v1 AS members FROM events e WHERE ");
+    if filter.event_type.is_none() && (filter.after.is_some() || filter.until.is_some()) {
+        // The ids of a time window come from the narrow index alone; only the page's rows are read whole.
+        sql.push("e.id IN (SELECT e.id FROM events e WHERE 1 = 1");
+        push_columns(&mut sql, filter);
+        sql.push(&order).push(")").push(&order);
+    } else {
+        sql.push("1 = 1");
+        push_columns(&mut sql, filter);
+        sql.push(&order);
+    }
+    load(conn, sql)
+}
+
+/// Ids of the events that meet all trait conditions which few enough events meet; `None` when none is such.
+fn gather(conn: &mut DbConn, filter: &FlatFilter) -> Result<Option<Gathered>, StoreError> {
+    let mut gathered: Option<Gathered> = None;
+    for (place, values) in filter.traits.iter().enumerate() {
+        let mut sql = Sql::new("SELECT event_id AS id FROM trait_index WHERE ");
+        sql.append(any_term(values));
+        if let Some(after) = filter.after {
+            sql.push(" AND generated > ").bind(to_micros(after));
+        }
+        if let Some(until) = filter.until {
+            sql.push(" AND generated <= ").bind(to_micros(until));
+        }
+        sql.push(&format!(" LIMIT {}", GATHER + 1));
+        let ids: HashSet<i64> = load::<Id>(conn, sql)?.into_iter().map(|row| row.id).collect();
+        if ids.len() <= GATHER {
+            let gathered = gathered.get_or_insert_with(|| Gathered { ids: ids.clone(), met: HashSet::new() });
+            gathered.ids.retain(|id| ids.contains(id));
+            gathered.met.insert(place);
+        }
+    }
+    Ok(gathered)
+}
+
+/// Ids that meet the trait conditions at the places `met`.
+struct Gathered {
+    ids: HashSet<i64>,
+    met: HashSet<usize>,
+}
+
+fn list_gathered(
+    conn: &mut DbConn,
+    filter: &FlatFilter,
+    gathered: Gathered,
+) -> Result<Vec<FlatEvent>, StoreError> {
+    let rest = filter.traits.iter().enumerate().filter(|(place, _)| !gathered.met.contains(place));
+    let rest: Vec<_> = rest.map(|(_, values)| values.clone()).collect();
+    let mut ids: Vec<i64> = gathered.ids.into_iter().collect();
+    match filter.direction {
+        Direction::Ascending => ids.sort_unstable(),
+        Direction::Descending => ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id)),
+    }
+    if let Some(mark) = filter.mark {
+        ids.retain(|id| match filter.direction {
+            Direction::Ascending => *id > mark,
+            Direction::Descending => *id < mark,
+        });
+    }
+    let mut events = Vec::new();
+    for chunk in ids.chunks(filter.limit.clamp(1, CHUNK)) {
+        if events.len() >= filter.limit {
+            break;
+        }
+        let mut sql = Sql::new(WITH_HEAD);
+        sql.push("e.id IN ").push(&id_list(chunk));
+        push_columns(&mut sql, filter);
+        sql.push(&format!(" ORDER BY e.id {}", word(filter.direction)));
+        take(&mut events, load(conn, sql.once())?, &rest, filter.limit);
+    }
+    Ok(events)
+}
+
+fn list_scanned(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
+    let mut window = filter.clone();
+    let mut events = Vec::new();
+    loop {
+        let mut sql = Sql::new(WITH_HEAD);
+        sql.push("1 = 1");
+        push_columns(&mut sql, &window);
+        sql.push(&format!(" ORDER BY e.id {} LIMIT {CHUNK}", word(filter.direction)));
+        let rows: Vec<WithHead> = load(conn, sql)?;
+        let read = rows.len();
+        window.mark = rows.last().map(|row| row.id);
+        take(&mut events, rows, &filter.traits, filter.limit);
+        if read < CHUNK || events.len() >= filter.limit {
+            return Ok(events);
+        }
+    }
+}
+
+const WITH_HEAD: &str = "SELECT e.id, e.v1 AS members, e.v2 AS head FROM events e WHERE ";
+
+/// A row with the text on which trait conditions are checked.
+#[derive(QueryableByName)]
+struct WithHead {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    members: String,
+    #[diesel(sql_type = Text)]
+    head: String,
+}
+
+/// Adds the rows that meet `conditions` until `limit` is reached.
+fn take(
+    events: &mut Vec<FlatEvent>,
+    rows: Vec<WithHead>,
+    conditions: &[(String, Vec<TraitValue>)],
+    limit: usize,
+) {
+    let has = |head: &str, (name, values): &(String, Vec<TraitValue>)| {
+        values.iter().any(|value| {
+            let filter = TraitFilter { name: name.clone(), operator: Operator::Eq, value: value.clone() };
+            meets(head, &filter)
+        })
+    };
+    let met = rows.into_iter().filter(|row| conditions.iter().all(|condition| has(&row.head, condition)));
+    let wanted = limit.saturating_sub(events.len());
+    events.extend(met.take(wanted).map(|row| FlatEvent { id: row.id, members: row.members }));
+}

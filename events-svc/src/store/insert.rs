@@ -1,0 +1,215 @@
+//! The one transaction that stores events: rows, index terms and counters, or nothing.
+
+use super::StoreError;
+use super::prepared::{Prepared, Shape};
+use diesel::connection::Connection;
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
+use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+use shared::db::DbConn;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inserted {
+    /// For each event of the batch, in its order, whether it was new; a repeat was dropped.
+    pub is_new: Vec<bool>,
+}
+
+/// Stores a batch in one transaction. Of events with one message id the first stays, stored before or in this batch.
+///
+/// `shard` chooses the counters to write; callers that commit at the same time use different ones, 0 to 31.
+///
+/// # Errors
+/// When the database fails; nothing is stored then.
+pub fn put_events(conn: &mut DbConn, batch: &[Prepared], shard: i16) -> Result<Inserted, StoreError> {
+    let mut seen = HashSet::new();
+    let unique: Vec<&Prepared> = batch.iter().filter(|event| seen.insert(&event.message_id)).collect();
+    let mut stored: HashMap<String, i64> = match conn {
+        DbConn::Postgres(conn) => conn.transaction(|conn| postgres::put(conn, &unique, shard))?,
+        DbConn::Sqlite(conn) => conn.immediate_transaction(|conn| sqlite::put(conn, &unique, shard))?,
+    };
+    // Taken out when met: the second of two equal ids in this batch is a repeat.
+    let is_new = batch.iter().map(|event| stored.remove(&event.message_id).is_some()).collect();
+    Ok(Inserted { is_new })
+}
+
+/// The new events' index rows in index order, which keeps a batch's writes together.
+fn terms<'b>(unique: &[&'b Prepared], stored: &HashMap<String, i64>) -> Vec<(&'b [u8], i64, i64)> {
+    let new = unique.iter().filter_map(|event| Some((event, *stored.get(&event.message_id)?)));
+    let mut rows: Vec<_> = new
+        .flat_map(|(event, id)| event.terms.iter().map(move |term| (term.as_slice(), event.generated, id)))
+        .collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// How many new events there are of each shape, in the order of the counters' key: concurrent batches then wait
+/// for each other instead of locking each other out.
+fn shapes<'b>(unique: &[&'b Prepared], stored: &HashMap<String, i64>) -> BTreeMap<i64, (&'b Prepared, i64)> {
+    let mut counts = BTreeMap::new();
+    for event in unique.iter().filter(|event| stored.contains_key(&event.message_id)) {
+        counts.entry(event.shape.id).or_insert((*event, 0)).1 += 1;
+    }
+    counts
+}
+
+#[derive(QueryableByName)]
+struct New {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    message_id: String,
+}
+
+/// One statement per table and batch, with one array per column (shared/spec/storage-notes.md, "Writing").
+mod postgres {
+    use super::*;
+
+    pub(super) fn put(
+        conn: &mut PgConnection,
+        unique: &[&Prepared],
+        shard: i16,
+    ) -> QueryResult<HashMap<String, i64>> {
+        let stored = put_rows(conn, unique)?;
+        if !stored.is_empty() {
+            put_terms(conn, &terms(unique, &stored))?;
+            put_shapes(conn, &shapes(unique, &stored), shard)?;
+        }
+        Ok(stored)
+    }
+
+    fn put_rows(conn: &mut PgConnection, unique: &[&Prepared]) -> QueryResult<HashMap<String, i64>> {
+        let texts = |column: fn(&Prepared) -> &str| -> Vec<&str> {
+            unique.iter().map(|event| column(event)).collect()
+        };
+        let numbers =
+            |column: fn(&Prepared) -> i64| -> Vec<i64> { unique.iter().map(|event| column(event)).collect() };
+        let options = |column: fn(&Prepared) -> Option<&str>| -> Vec<Option<&str>> {
+            unique.iter().map(|event| column(event)).collect()
+        };
+        let rows: Vec<New> = sql_query(
+            "INSERT INTO events (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
+             SELECT message_id, event_type, generated, scope, user_id, shape, v1, v2, raw \
+             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY \
+             AS batch (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw, place) \
+             ORDER BY place ON CONFLICT (message_id) DO NOTHING RETURNING id, message_id",
+        )
+        .bind::<Array<Text>, _>(texts(|event| &event.message_id))
+        .bind::<Array<Text>, _>(texts(|event| &event.event_type))
+        .bind::<Array<BigInt>, _>(numbers(|event| event.generated))
+        .bind::<Array<Nullable<Text>>, _>(options(|event| event.scope.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(options(|event| event.user_id.as_deref()))
+        .bind::<Array<BigInt>, _>(numbers(|event| event.shape.id))
+        .bind::<Array<Text>, _>(texts(|event| &event.v1))
+        .bind::<Array<Text>, _>(texts(|event| &event.v2))
+        .bind::<Array<Text>, _>(texts(|event| &event.raw))
+        .load(conn)?;
+        Ok(rows.into_iter().map(|row| (row.message_id, row.id)).collect())
+    }
+
+    fn put_terms(conn: &mut PgConnection, rows: &[(&[u8], i64, i64)]) -> QueryResult<usize> {
+        let terms: Vec<&[u8]> = rows.iter().map(|(term, _, _)| *term).collect();
+        let times: Vec<i64> = rows.iter().map(|(_, time, _)| *time).collect();
+        let ids: Vec<i64> = rows.iter().map(|(_, _, id)| *id).collect();
+        sql_query("INSERT INTO trait_index (term, generated, event_id) SELECT * FROM unnest($1, $2, $3)")
+            .bind::<Array<Binary>, _>(terms)
+            .bind::<Array<BigInt>, _>(times)
+            .bind::<Array<BigInt>, _>(ids)
+            .execute(conn)
+    }
+
+    fn put_shapes(
+        conn: &mut PgConnection,
+        counts: &BTreeMap<i64, (&Prepared, i64)>,
+        shard: i16,
+    ) -> QueryResult<usize> {
+        let texts = |column: fn(&Prepared) -> &str| -> Vec<&str> {
+            counts.values().map(|(event, _)| column(event)).collect()
+        };
+        sql_query(
+            "INSERT INTO event_shapes (id, shard, event_type, name, traits, events) \
+             SELECT id, $6, event_type, name, traits, events \
+             FROM unnest($1, $2, $3, $4, $5) AS batch (id, event_type, name, traits, events) \
+             ON CONFLICT (id, shard) DO UPDATE SET events = event_shapes.events + excluded.events",
+        )
+        .bind::<Array<BigInt>, _>(counts.keys().copied().collect::<Vec<i64>>())
+        .bind::<Array<Text>, _>(texts(|event| &event.event_type))
+        .bind::<Array<Text>, _>(texts(|event| &event.shape.name))
+        .bind::<Array<Text>, _>(texts(|event| &event.shape.traits))
+        .bind::<Array<BigInt>, _>(counts.values().map(|(_, count)| *count).collect::<Vec<i64>>())
+        .bind::<diesel::sql_types::SmallInt, _>(shard)
+        .execute(conn)
+    }
+}
+
+/// Row by row with prepared statements, which is as fast as the engine goes inside a transaction.
+mod sqlite {
+    use super::*;
+    use crate::schema::{event_shapes, events, trait_index};
+    use diesel::upsert::excluded;
+    use diesel::{ExpressionMethods, OptionalExtension};
+
+    pub(super) fn put(
+        conn: &mut SqliteConnection,
+        unique: &[&Prepared],
+        shard: i16,
+    ) -> QueryResult<HashMap<String, i64>> {
+        let mut stored = HashMap::new();
+        for event in unique {
+            if let Some(id) = put_row(conn, event)? {
+                stored.insert(event.message_id.clone(), id);
+            }
+        }
+        for (term, time, id) in terms(unique, &stored) {
+            let row =
+                (trait_index::term.eq(term), trait_index::generated.eq(time), trait_index::event_id.eq(id));
+            diesel::insert_into(trait_index::table).values(row).execute(conn)?;
+        }
+        for (event, count) in shapes(unique, &stored).into_values() {
+            put_shape(conn, &event.event_type, &event.shape, count, shard)?;
+        }
+        Ok(stored)
+    }
+
+    fn put_row(conn: &mut SqliteConnection, event: &Prepared) -> QueryResult<Option<i64>> {
+        diesel::insert_into(events::table)
+            .values((
+                events::message_id.eq(&event.message_id),
+                events::event_type.eq(&event.event_type),
+                events::generated.eq(event.generated),
+                events::scope.eq(&event.scope),
+                events::user_id.eq(&event.user_id),
+                events::shape.eq(event.shape.id),
+                events::v1.eq(&event.v1),
+                events::v2.eq(&event.v2),
+                events::raw.eq(&event.raw),
+            ))
+            .on_conflict(events::message_id)
+            .do_nothing()
+            .returning(events::id)
+            .get_result(conn)
+            .optional()
+    }
+
+    fn put_shape(
+        conn: &mut SqliteConnection,
+        event_type: &str,
+        shape: &Shape,
+        count: i64,
+        shard: i16,
+    ) -> QueryResult<usize> {
+        diesel::insert_into(event_shapes::table)
+            .values((
+                event_shapes::id.eq(shape.id),
+                event_shapes::shard.eq(shard),
+                event_shapes::event_type.eq(event_type),
+                event_shapes::name.eq(&shape.name),
+                event_shapes::traits.eq(&shape.traits),
+                event_shapes::events.eq(count),
+            ))
+            .on_conflict((event_shapes::id, event_shapes::shard))
+            .do_update()
+            .set(event_shapes::events.eq(event_shapes::events + excluded(event_shapes::events)))
+            .execute(conn)
+    }
+}

@@ -1,0 +1,115 @@
+//! What the v1 and the v2 lists share: the columns they read, and the conditions that no index can check.
+
+use super::StoreError;
+use crate::model::{Direction, Operator, TraitFilter, TraitValue};
+use crate::wire::v2::{trait_head, type_name};
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryableByName, RunQueryDsl};
+use shared::db::{DbConn, Sql};
+use shared::on_backend;
+use std::cmp::Ordering;
+
+/// A stored event in its v2 form.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct StoredEvent {
+    #[diesel(sql_type = BigInt)]
+    pub(super) id: i64,
+    #[diesel(sql_type = BigInt)]
+    pub(super) generated: i64,
+    #[diesel(sql_type = Text)]
+    pub(super) message_id: String,
+    /// The object's text up to its raw document.
+    #[diesel(sql_type = Text)]
+    pub head: String,
+    /// The raw document.
+    #[diesel(sql_type = Text)]
+    pub raw: String,
+}
+
+/// A stored event in its v1 form.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct FlatEvent {
+    /// The mark is made of it.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// The object's members, without braces.
+    #[diesel(sql_type = Text)]
+    pub members: String,
+}
+
+/// The columns of a [`StoredEvent`] from `events e`.
+pub(super) const STORED: &str = "SELECT e.id, e.generated, e.message_id, e.v2 AS head, e.raw FROM ";
+
+/// Runs a statement and reads its rows.
+pub(super) fn load<R>(conn: &mut DbConn, sql: Sql) -> Result<Vec<R>, StoreError>
+where
+    R: diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::pg::Pg>
+        + diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::sqlite::Sqlite>
+        + 'static,
+{
+    Ok(on_backend!(conn, c => sql.load::<R>(c))?)
+}
+
+/// A list of ids as SQL. They are numbers of our own, and too many to bind.
+pub(super) fn id_list(ids: &[i64]) -> String {
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    format!("({})", ids.join(","))
+}
+
+/// `ASC` or `DESC`.
+pub(super) fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ascending => "ASC",
+        Direction::Descending => "DESC",
+    }
+}
+
+/// The comparison that goes on after a value in this direction.
+pub(super) fn beyond(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ascending => ">",
+        Direction::Descending => "<",
+    }
+}
+
+/// Whether the stored text of an event meets a condition on a trait.
+pub(super) fn meets(head: &str, filter: &TraitFilter) -> bool {
+    let Some(order) = compare(head, &filter.name, &filter.value) else { return false };
+    match filter.operator {
+        Operator::Lt => order.is_lt(),
+        Operator::Le => order.is_le(),
+        Operator::Eq => order.is_eq(),
+        Operator::Ne => order.is_ne(),
+        Operator::Ge => order.is_ge(),
+        Operator::Gt => order.is_gt(),
+    }
+}
+
+/// Compares the event's trait of this name, and of the type of `wanted`, with `wanted`; `None` without such a trait.
+fn compare(head: &str, name: &str, wanted: &TraitValue) -> Option<Ordering> {
+    let text = value_text(head, name, type_name(wanted))?;
+    match wanted {
+        TraitValue::Text(wanted) => Some(text.as_str().cmp(wanted)),
+        TraitValue::Integer(wanted) => Some(text.parse::<i64>().ok()?.cmp(wanted)),
+        TraitValue::Float(wanted) => text.parse::<f64>().ok()?.partial_cmp(wanted),
+        TraitValue::Datetime(wanted) => Some(shared::datetime::parse(&text)?.cmp(wanted)),
+    }
+}
+
+/// The value of a trait in an event's stored text.
+pub(super) fn value_text(head: &str, name: &str, type_name: &str) -> Option<String> {
+    let start = trait_head(name, type_name);
+    let value = head.get(head.find(&start)? + start.len()..)?;
+    let mut is_escaped = false;
+    let end = value.bytes().position(|byte| {
+        let ends = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        ends
+    })?;
+    let value = value.get(..end)?;
+    if value.contains('\\') {
+        serde_json::from_str(&format!("\"{value}\"")).ok()
+    } else {
+        Some(value.to_owned())
+    }
+}

@@ -1,0 +1,123 @@
+//! Removal of old events in small steps, with everything that was stored for them.
+
+use super::read::{id_list, load};
+use super::{StoreError, term};
+use crate::model::TraitValue;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{Connection, QueryableByName, RunQueryDsl};
+use shared::datetime::to_micros;
+use shared::db::{DbConn, Sql};
+use shared::on_backend;
+use std::collections::BTreeMap;
+
+/// How many events one step removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed(pub usize);
+
+#[derive(QueryableByName)]
+struct Old {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    generated: i64,
+    #[diesel(sql_type = BigInt)]
+    shape: i64,
+    #[diesel(sql_type = Text)]
+    head: String,
+}
+
+/// Removes at most `step` events generated strictly before `cutoff`, oldest first.
+///
+/// # Errors
+/// When the database fails; nothing is removed then.
+pub fn delete_generated_before(
+    conn: &mut DbConn,
+    cutoff: chrono::NaiveDateTime,
+    step: usize,
+) -> Result<Removed, StoreError> {
+    let mut sql = Sql::new(OLD);
+    sql.push(" WHERE generated < ")
+        .bind(to_micros(cutoff))
+        .push(&format!(" ORDER BY generated LIMIT {step}"));
+    delete(conn, sql)
+}
+
+/// Removes the oldest events, at most `step`.
+///
+/// # Errors
+/// When the database fails; nothing is removed then.
+pub fn delete_oldest(conn: &mut DbConn, step: usize) -> Result<Removed, StoreError> {
+    delete(conn, Sql::new(&format!("{OLD} ORDER BY generated LIMIT {step}")))
+}
+
+const OLD: &str = "SELECT id, generated, shape, v2 AS head FROM events";
+
+fn delete(conn: &mut DbConn, old: Sql) -> Result<Removed, StoreError> {
+    conn.transaction(|conn| {
+        let old: Vec<Old> = load(conn, old)?;
+        if old.is_empty() {
+            return Ok(Removed(0));
+        }
+        let ids: Vec<i64> = old.iter().map(|event| event.id).collect();
+        let mut sql = Sql::new("DELETE FROM events WHERE id IN ");
+        sql.push(&id_list(&ids));
+        let removed = execute(conn, sql.once())?;
+        for event in &old {
+            for term in terms(&event.head) {
+                let mut sql = Sql::new("DELETE FROM trait_index WHERE term = ");
+                sql.bind(term).push(" AND generated = ").bind(event.generated);
+                sql.push(" AND event_id = ").bind(event.id);
+                execute(conn, sql)?;
+            }
+        }
+        uncount(conn, &old)?;
+        Ok(Removed(removed))
+    })
+}
+
+fn execute(conn: &mut DbConn, sql: Sql) -> Result<usize, StoreError> {
+    Ok(on_backend!(conn, c => sql.execute(c))?)
+}
+
+/// Takes removed events out of the counters: any shard will do, only sums are read.
+fn uncount(conn: &mut DbConn, old: &[Old]) -> Result<(), StoreError> {
+    let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
+    for event in old {
+        *counts.entry(event.shape).or_default() += 1;
+    }
+    for (shape, count) in counts {
+        let mut sql = Sql::new("UPDATE event_shapes SET events = events - ");
+        sql.bind(count).push(" WHERE id = ").bind(shape);
+        sql.push(" AND shard = (SELECT min(shard) FROM event_shapes WHERE id = ").bind(shape).push(")");
+        execute(conn, sql)?;
+        let mut sql = Sql::new("DELETE FROM event_shapes WHERE id = ");
+        sql.bind(shape)
+            .push(" AND (SELECT sum(events) FROM event_shapes WHERE id = ")
+            .bind(shape)
+            .push(") = 0");
+        execute(conn, sql)?;
+    }
+    Ok(())
+}
+
+/// The index terms of an event, from its stored text.
+fn terms(head: &str) -> Vec<Vec<u8>> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        traits: Vec<Property>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Property {
+        name: String,
+        r#type: String,
+        value: String,
+    }
+    let Ok(head) = serde_json::from_str::<Head>(&format!("{head}null}}")) else { return Vec::new() };
+    let value = |property: &Property| match property.r#type.as_str() {
+        "integer" => property.value.parse().ok().map(TraitValue::Integer),
+        "float" => property.value.parse().ok().map(TraitValue::Float),
+        "datetime" => shared::datetime::parse(&property.value).map(TraitValue::Datetime),
+        _ => Some(TraitValue::Text(property.value.clone())),
+    };
+    head.traits.iter().filter_map(|property| Some(term::term(&property.name, &value(property)?))).collect()
+}

@@ -1,0 +1,10 @@
+//! The two wire forms of an event, written once when it is stored and answered as they are ever after.
+//!
+//! * v1 (StackTach): a flat object, `__type__` objects for datetimes.
+//! * v2 (Panko): a list of traits, every value as text.
+
+mod json;
+pub mod v1;
+pub mod v2;
+
+pub use json::{python_float, quoted};
