@@ -3,4 +3,7 @@
 //! What is here so far is the part without HTTP and without a database: pure functions over events,
 //! definitions and a clock that the caller holds.
 
+pub mod counters;
+pub mod model;
 pub mod timex;
+pub mod triggers;
