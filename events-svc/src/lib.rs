@@ -1,7 +1,115 @@
 //! The event service: notifications and events in, one event store, both versions of the reading API out, and the
 //! feed that other services follow.
+//!
+//! Data goes one way: `api` reads a request, `distill` or `model` turn it into an event, `engine` commits it with
+//! others, `store` keeps it; reading goes `api` -> `store` -> `wire`.
 
+pub mod api;
+pub mod config;
+pub mod distill;
+pub mod engine;
+pub mod error;
+mod metrics;
 pub mod model;
 mod schema;
 pub mod store;
 pub mod wire;
+
+use actix_web::web::{Data, ServiceConfig};
+use config::Config;
+use distill::{Dialect, Distiller};
+use engine::{Ingest, Notifications};
+use shared::clock::SharedClock;
+use shared::config::Common;
+use shared::db::Db;
+use shared::identity::IdentityKey;
+use shared::metrics::Metrics;
+use shared::server::{Check, Running, Service, StartError};
+use shared::stop::Stop;
+use std::time::Duration;
+
+/// Short name of the service: its section, its schema, its label in metrics.
+pub const NAME: &str = "events";
+
+/// Everything that handlers ask for. Cloning shares it.
+#[derive(Clone)]
+pub struct State {
+    config: Data<Config>,
+    db: Data<Db>,
+    ingest: Data<Ingest>,
+    notifications: Data<Notifications>,
+}
+
+impl State {
+    /// Puts the parts of the service together over an open database.
+    ///
+    /// # Errors
+    /// When a committer thread cannot be started.
+    pub fn new(config: Config, db: Db, distiller: Distiller, clock: SharedClock) -> std::io::Result<Self> {
+        let ingest = Ingest::start(&db)?;
+        let letters = config.max_dead_letters;
+        let notifications = Notifications::new(distiller, ingest.clone(), db.clone(), clock, letters);
+        Ok(Self {
+            config: Data::new(config),
+            db: Data::new(db),
+            ingest: Data::new(ingest),
+            notifications: Data::new(notifications),
+        })
+    }
+
+    /// Adds the routes and what they need to an app.
+    pub fn configure(&self, cfg: &mut ServiceConfig) {
+        cfg.app_data(Data::clone(&self.config))
+            .app_data(Data::clone(&self.db))
+            .app_data(Data::clone(&self.ingest))
+            .app_data(Data::clone(&self.notifications))
+            .configure(api::routes);
+    }
+}
+
+/// Starts the service: database, conversion, committers, listener, background tasks.
+///
+/// # Errors
+/// [`StartError`] with what the operator has to change.
+pub fn start(
+    config: Config,
+    common: &Common,
+    key: IdentityKey,
+    clock: SharedClock,
+) -> Result<Running, StartError> {
+    config.validate()?;
+    let distiller = distiller(&config, common)?;
+    let metrics = Metrics::new(NAME)?;
+    let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
+        .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
+    let listen = config.listen.clone();
+    let failed = |cause| StartError::Listen { name: NAME, address: listen.address.clone(), cause };
+    let state = State::new(config, db.clone(), distiller, clock.clone()).map_err(failed)?;
+    metrics::register(&metrics, &state)?;
+    let stop = Stop::default();
+    let background = vec![tokio::spawn(engine::retain(state.clone(), clock.clone(), stop.clone()))];
+    let service = Service {
+        name: NAME,
+        version: env!("CARGO_PKG_VERSION"),
+        listen: listen.clone(),
+        key,
+        clock,
+        metrics,
+        checks: vec![Check::database(&db)],
+        shutdown_timeout: Duration::from_secs(common.shutdown_timeout_secs),
+    };
+    let running = shared::server::start(service, move |cfg| state.configure(cfg))?;
+    Ok(running.with_background(stop, background))
+}
+
+/// The conversion that the settings ask for: `winchester_config` before `event_definitions` before the built-in one.
+fn distiller(config: &Config, common: &Common) -> Result<Distiller, StartError> {
+    let catch_all = !config.drop_unmatched_notifications;
+    let distiller = match (&common.winchester_config, &common.event_definitions) {
+        (Some(winchester), _) => Distiller::from_winchester(winchester),
+        (None, Some(definitions)) => Distiller::load(definitions, Dialect::Ceilometer, catch_all),
+        (None, None) => Distiller::builtin(),
+    };
+    let distiller = distiller.map_err(|cause| StartError::Config(cause.to_string()))?;
+    Ok(distiller.with_store_raw(&config.store_raw))
+}

@@ -2,10 +2,12 @@
 //! signed identity, request figures, and the operations routes `/livez`, `/readyz`, `/metrics`, `/version`.
 
 use crate::clock::SharedClock;
+use crate::config::ConfigError;
 use crate::db::{Db, DbError};
 use crate::identity::{self, IdentityKey, Refused};
 use crate::logging::REQUEST_ID;
 use crate::metrics::Metrics;
+use crate::stop::Stop;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -18,6 +20,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 /// Carries the id of a request from the gateway to the services and back to the client.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
@@ -27,6 +30,9 @@ const OPERATIONS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/version"];
 
 /// Seconds in which a client must have sent the head of its request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time that background tasks get to end.
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest time a readiness check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -104,12 +110,44 @@ pub struct Service {
     pub shutdown_timeout: Duration,
 }
 
+/// Why a service could not start; the text tells the operator what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings, or a file they name, are wrong.
+    #[error("{0}")]
+    Config(String),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The address cannot be bound, or a thread cannot be started.
+    #[error("{name} on {address}: {cause}")]
+    Listen {
+        /// The service.
+        name: &'static str,
+        /// Where it should listen.
+        address: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Two metrics have one name.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl From<ConfigError> for StartError {
+    fn from(cause: ConfigError) -> Self {
+        Self::Config(cause.to_string())
+    }
+}
+
 /// A service that answers.
 pub struct Running {
     name: &'static str,
     address: SocketAddr,
     handle: ServerHandle,
-    task: tokio::task::JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<std::io::Result<()>>,
+    background: Vec<JoinHandle<()>>,
+    stop: Stop,
 }
 
 impl Running {
@@ -125,11 +163,25 @@ impl Running {
         self.name
     }
 
-    /// Takes no new connections, lets open requests end, then returns.
+    /// Adds tasks that end on `stop`; [`Running::stop`] gives that signal when the last request has ended, and
+    /// waits for them.
+    #[must_use]
+    pub fn with_background(mut self, stop: Stop, tasks: Vec<JoinHandle<()>>) -> Self {
+        (self.stop, self.background) = (stop, tasks);
+        self
+    }
+
+    /// Takes no new connections, lets open requests end, then the background tasks, then returns.
     pub async fn stop(self) {
         self.handle.stop(true).await;
         // The server future ends with the stop above; its result says nothing more.
         let _ = self.task.await;
+        self.stop.stop();
+        for task in self.background {
+            if tokio::time::timeout(BACKGROUND_TIMEOUT, task).await.is_err() {
+                log::warn!("a background task of {} did not end in time", self.name);
+            }
+        }
     }
 }
 
@@ -137,7 +189,7 @@ impl Running {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn start<F>(service: Service, routes: F) -> std::io::Result<Running>
+pub fn start<F>(service: Service, routes: F) -> Result<Running, StartError>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
@@ -152,11 +204,23 @@ where
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(shutdown.as_secs())
     .disable_signals()
-    .bind(&listen.address)?;
-    let address = server.addrs().first().copied().ok_or_else(|| std::io::Error::other("no address bound"))?;
+    .bind(&listen.address)
+    .and_then(|server| match server.addrs().first().copied() {
+        Some(address) => Ok((server, address)),
+        None => Err(std::io::Error::other("no address bound")),
+    });
+    let (server, address) =
+        server.map_err(|cause| StartError::Listen { name, address: listen.address.clone(), cause })?;
     let server = server.run();
     let handle = server.handle();
-    Ok(Running { name, address, handle, task: tokio::spawn(server) })
+    Ok(Running {
+        name,
+        address,
+        handle,
+        task: tokio::spawn(server),
+        background: Vec::new(),
+        stop: Stop::default(),
+    })
 }
 
 /// The operations routes, then the service's own.

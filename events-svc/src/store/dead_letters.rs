@@ -22,14 +22,18 @@ pub struct DeadLetter {
     pub received: i64,
 }
 
-/// Stores letters, in one transaction.
+/// Stores letters in one transaction, as long as no more than `most` are kept.
 ///
 /// # Errors
 /// When the database fails.
-pub fn put_dead_letters(conn: &mut DbConn, letters: &[DeadLetter]) -> Result<(), StoreError> {
+pub fn put_dead_letters(conn: &mut DbConn, letters: &[DeadLetter], most: i64) -> Result<(), StoreError> {
     conn.transaction(|conn| {
-        for letter in letters {
+        let room = usize::try_from(most - count_dead_letters(conn)?).unwrap_or(0);
+        for letter in letters.iter().take(room) {
             diesel::insert_into(dead_letters::table).values(letter).execute(conn)?;
+        }
+        if letters.len() > room {
+            log::warn!("{} dead letters dropped: {most} are kept already", letters.len() - room);
         }
         Ok(())
     })

@@ -15,6 +15,14 @@ pub struct Inserted {
     pub is_new: Vec<bool>,
 }
 
+impl Inserted {
+    /// How many were new.
+    #[must_use]
+    pub fn saved(&self) -> usize {
+        self.is_new.iter().filter(|is_new| **is_new).count()
+    }
+}
+
 /// Stores a batch in one transaction. Of events with one message id the first stays, stored before or in this batch.
 ///
 /// `shard` chooses the counters to write; callers that commit at the same time use different ones, 0 to 31.
@@ -31,6 +39,19 @@ pub fn put_events(conn: &mut DbConn, batch: &[Prepared], shard: i16) -> Result<I
     // Taken out when met: the second of two equal ids in this batch is a repeat.
     let is_new = batch.iter().map(|event| stored.remove(&event.message_id).is_some()).collect();
     Ok(Inserted { is_new })
+}
+
+/// [`put_events`] inside a transaction that the caller has opened, PostgreSQL only; answers the new events' ids.
+///
+/// # Errors
+/// When the database fails.
+pub fn put_postgres_events(
+    conn: &mut PgConnection,
+    batch: &[Prepared],
+    shard: i16,
+) -> Result<Vec<i64>, StoreError> {
+    let unique: Vec<&Prepared> = batch.iter().collect();
+    Ok(postgres::put(conn, &unique, shard)?.into_values().collect())
 }
 
 /// The new events' index rows in index order, which keeps a batch's writes together.

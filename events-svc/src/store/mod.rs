@@ -30,7 +30,7 @@ pub use dead_letters::{
 pub use feed::{Feed, list_feed};
 pub use find::{find_event, list_events};
 pub use find_flat::{count_flat_events, find_flat_event, list_flat_events};
-pub use insert::{Inserted, put_events};
+pub use insert::{Inserted, put_events, put_postgres_events};
 pub use prepared::{Prepared, Unstorable, prepare};
 pub use read::{FlatEvent, StoredEvent};
 pub use retention::{Removed, delete_generated_before, delete_oldest};

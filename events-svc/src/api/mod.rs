@@ -1,0 +1,18 @@
+//! Every route of the event service.
+
+mod body;
+mod dead_letters;
+mod events_v1;
+mod feed;
+mod notifications;
+mod query_v1;
+
+use actix_web::web::ServiceConfig;
+
+/// Routes in the order of the contracts: v1, input, internal.
+pub fn routes(cfg: &mut ServiceConfig) {
+    events_v1::routes(cfg);
+    notifications::routes(cfg);
+    feed::routes(cfg);
+    dead_letters::routes(cfg);
+}

@@ -1,0 +1,66 @@
+//! `POST /v1/notifications`: notifications over HTTP (streams-events-v1.md, section 8).
+
+use super::{body, events_v1::json};
+use crate::config::Config;
+use crate::engine::{Accepted, Notifications};
+use crate::error::Error;
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use serde_json::value::RawValue;
+
+/// The input routes.
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    for path in ["/v1/notifications", "/v1/notifications/"] {
+        cfg.service(web::resource(path).post(create_notifications).default_service(web::to(async || {
+            HttpResponse::MethodNotAllowed().insert_header(("Allow", "POST")).finish()
+        })));
+    }
+}
+
+/// One notification, a list of them, or NDJSON (`application/x-ndjson`), plain or `Content-Encoding: gzip`.
+///
+/// Answers 202 with how many were received, saved, duplicate, dropped and invalid, once the events are durable.
+/// The header `x-quintet-feed-cursor` names the place in the feed behind them, for `Prefer: wait`.
+async fn create_notifications(
+    req: HttpRequest,
+    payload: Payload,
+    config: Data<Config>,
+    notifications: Data<Notifications>,
+) -> Result<HttpResponse, Error> {
+    let is_ndjson = ["application/x-ndjson", "application/ndjson", "application/jsonl"]
+        .contains(&req.content_type().to_ascii_lowercase().as_str());
+    let body = body::read(&req, payload, config.max_body_bytes).await?;
+    let texts = web::block(move || split(&body, is_ndjson)).await;
+    let texts = texts.map_err(|cause| Error::Storage(cause.to_string()))??;
+    let accepted = notifications.accept(texts, "http").await?;
+    let Accepted { received, saved, duplicate, dropped, invalid } = accepted;
+    let answer = serde_json::json!({
+        "received": received, "saved": saved, "duplicate": duplicate, "dropped": dropped, "invalid": invalid
+    });
+    let mut response = json(answer.to_string());
+    *response.status_mut() = actix_web::http::StatusCode::ACCEPTED;
+    Ok(response)
+}
+
+/// Takes the body apart without reading the notifications themselves: each is read on its own, so that one bad one
+/// spoils nothing.
+fn split(body: &[u8], is_ndjson: bool) -> Result<Vec<Vec<u8>>, Error> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if is_ndjson {
+        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        return Ok(lines.map(<[u8]>::to_vec).collect());
+    }
+    let invalid =
+        |cause: &dyn std::fmt::Display| Error::Invalid(format!("the body is not valid JSON: {cause}"));
+    match body.trim_ascii_start().first() {
+        Some(b'[') => {
+            let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|cause| invalid(&cause))?;
+            Ok(list.into_iter().map(|raw| raw.get().as_bytes().to_vec()).collect())
+        }
+        Some(b'{') => {
+            let one: &RawValue = serde_json::from_slice(body).map_err(|cause| invalid(&cause))?;
+            Ok(vec![one.get().as_bytes().to_vec()])
+        }
+        _ => Err(Error::Invalid("expected a notification or a list of notifications".into())),
+    }
+}

@@ -1,0 +1,207 @@
+//! What a v2 request can fail with, and how the client reads it (events-v2.md, section 4).
+//!
+//! A fault is dressed when the whole answer is made ([`super::dress`]): its shape depends on the request's `Accept`.
+
+use super::accept::{Accept, Page, Representation};
+use super::xml;
+use crate::engine::IngestError;
+use crate::store::StoreError;
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Value, json};
+use shared::db::DbError;
+
+/// Everything a v2 request can fail with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// No route has this path.
+    #[error("")]
+    NoSuchPath,
+    /// The path has no such method; the second part is what it has.
+    #[error("The method {0} is not allowed for this resource.")]
+    MethodNotAllowed(Method, &'static str),
+    /// No representation that the client accepts.
+    #[error("")]
+    NotAcceptable,
+    /// The URL is not UTF-8.
+    #[error("")]
+    Malformed,
+    /// User or project are missing.
+    #[error("RBAC Authorization Failed")]
+    Forbidden,
+    /// Only an admin may see this; the caller's project is named.
+    #[error("Not Authorized to access project {0}")]
+    NotAdmin(String),
+    /// An argument or the body is wrong; the text goes to the client.
+    #[error("{0}")]
+    Invalid(String),
+    /// A body in a language that is not read here.
+    #[error("Unknown mimetype: {0}")]
+    UnknownMimetype(String),
+    /// The body is larger than this service takes, in bytes.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// No event has this id, or the caller may not see it.
+    #[error("Event {0} Not Found")]
+    EventNotFound(String),
+    /// A route of the contract that has never held anything.
+    #[error("The resource could not be found.")]
+    NothingHere,
+    /// Storage is busy or away; the client should come again.
+    #[error("storage unavailable")]
+    Unavailable(String),
+    /// A fault of ours. The cause goes to the log, never to the client.
+    #[error("storage failed")]
+    Storage(String),
+}
+
+/// Which layer of the original raises the fault; each wraps it in its own way.
+enum Layer {
+    /// Routing and access: a page; the text says more than the status line.
+    Access(&'static str),
+    /// The API itself: faultcode and faultstring.
+    Api(&'static str),
+}
+
+impl Fault {
+    /// The answer for a client that accepts this.
+    pub(super) fn answer(&self, accept: &Accept) -> HttpResponse {
+        if let Self::Unavailable(_) | Self::Storage(_) = self {
+            log::error!("{self:?}");
+        }
+        let mut answer = HttpResponse::build(self.status_code());
+        match self {
+            Self::MethodNotAllowed(_, allowed) => drop(answer.insert_header((header::ALLOW, *allowed))),
+            Self::Unavailable(_) => drop(answer.insert_header((header::RETRY_AFTER, "1"))),
+            _ => {}
+        }
+        if accept.prefers_xml_error() {
+            let body = format!("<error_message>{}</error_message>", self.xml(accept));
+            return answer.content_type("application/xml").body(body);
+        }
+        let body = json!({ "error_message": self.json(accept) });
+        answer.content_type("application/json").body(body.to_string())
+    }
+
+    fn layer(&self) -> Layer {
+        match self {
+            Self::NoSuchPath => Layer::Access("The resource could not be found."),
+            Self::MethodNotAllowed(..) => Layer::Access(""),
+            Self::NotAcceptable => Layer::Access("No representation of the resource is acceptable to the client."),
+            Self::Malformed => Layer::Access("The request is malformed."),
+            Self::Forbidden => Layer::Access("Access was denied to this resource."),
+            Self::NotAdmin(_) => Layer::Access("The caller may not use this resource."),
+            Self::Invalid(_)
+            | Self::UnknownMimetype(_)
+            | Self::TooLarge(_)
+            | Self::EventNotFound(_)
+            | Self::NothingHere => Layer::Api("Client"),
+            Self::Unavailable(_) | Self::Storage(_) => Layer::Api("Server"),
+        }
+    }
+
+    fn xml(&self, accept: &Accept) -> String {
+        match (self.layer(), accept.representation()) {
+            (Layer::Api(code), Some(Representation::Xml | Representation::TextXml)) => self.xml_fault(code),
+            // Quirk: what is not XML below is replaced by the bare status.
+            (Layer::Api(_) | Layer::Access(_), _) => self.status_code().as_u16().to_string(),
+        }
+    }
+
+    fn json(&self, accept: &Accept) -> Value {
+        match (self.layer(), accept.representation()) {
+            (Layer::Api(code), Some(Representation::Xml | Representation::TextXml)) => self.xml_fault(code).into(),
+            (Layer::Api(code), Some(Representation::Json) | None) => {
+                json!({ "faultcode": code, "faultstring": self.to_string(), "debuginfo": null })
+            }
+            (Layer::Access(explanation), _) => self.page(accept.page(), explanation),
+        }
+    }
+
+    fn xml_fault(&self, code: &str) -> String {
+        let text = xml::escaped(&self.to_string());
+        format!("<error><faultcode>{code}</faultcode><faultstring>{text}</faultstring><debuginfo /></error>")
+    }
+
+    fn page(&self, page: Page, explanation: &str) -> Value {
+        let (status, detail) = (self.status_code(), self.to_string());
+        match page {
+            Page::Object => {
+                let title = status.canonical_reason().unwrap_or_default();
+                let description = Some(detail).filter(|detail| !detail.is_empty());
+                json!({ "code": status.as_u16(), "title": title, "description": description })
+            }
+            Page::Html => {
+                let (explanation, detail) = (xml::escaped(explanation), xml::escaped(&detail));
+                format!(
+                    "<html>\n <head>\n  <title>{status}</title>\n </head>\n <body>\n  <h1>{status}</h1>\n  \
+                     {explanation}<br /><br />\n{detail}\n </body>\n</html>"
+                )
+                .into()
+            }
+            Page::Plain => format!("{status}\n\n{explanation}\n\n {detail}  ").into(),
+        }
+    }
+}
+
+impl ResponseError for Fault {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NoSuchPath | Self::EventNotFound(_) | Self::NothingHere => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(..) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::Malformed | Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotAdmin(_) => StatusCode::UNAUTHORIZED,
+            Self::UnknownMimetype(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The bare status; [`super::dress`] writes the answer.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(cause: StoreError) -> Self {
+        match cause {
+            StoreError::MarkerNotFound(_) => Self::Invalid(cause.to_string()),
+            StoreError::Database(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<DbError> for Fault {
+    fn from(cause: DbError) -> Self {
+        match cause {
+            DbError::Unavailable(cause) => Self::Unavailable(cause),
+            DbError::Query(cause) => Self::Storage(cause.to_string()),
+        }
+    }
+}
+
+impl From<IngestError> for Fault {
+    fn from(cause: IngestError) -> Self {
+        match cause {
+            IngestError::Busy | IngestError::Unavailable(_) => Self::Unavailable(cause.to_string()),
+            IngestError::Storage(cause) => Self::Storage(cause),
+        }
+    }
+}
+
+/// What reading a body can fail with.
+impl From<crate::error::Error> for Fault {
+    fn from(cause: crate::error::Error) -> Self {
+        use crate::error::Error;
+        match cause {
+            Error::Invalid(text) => Self::Invalid(text),
+            Error::TooLarge(most) => Self::TooLarge(most),
+            Error::Unavailable(cause) => Self::Unavailable(cause),
+            Error::NotFound(cause) | Error::Storage(cause) => Self::Storage(cause),
+        }
+    }
+}

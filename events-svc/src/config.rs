@@ -1,0 +1,66 @@
+//! Settings of the event service: section `events`.
+
+use serde::{Deserialize, Serialize};
+use shared::config::ConfigError;
+use shared::server::Listen;
+
+/// Section `events`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Internal listener.
+    pub listen: Listen,
+    /// Events that a list returns when the client names no limit: v2. At least 1.
+    pub default_return_limit: usize,
+    /// Most events of one page, whatever limit the client names, 1 to 100 000.
+    pub max_page: usize,
+    /// Largest body taken, in bytes, after inflating.
+    pub max_body_bytes: usize,
+    /// Seconds an event is kept, by the time it was generated; 0 keeps events for ever.
+    pub event_time_to_live_secs: u64,
+    /// Most events kept; the oldest go first. 0 sets no bound.
+    pub max_events: u64,
+    /// Most dead letters kept; further ones are logged and dropped. 1 to 1 000 000.
+    pub max_dead_letters: i64,
+    /// Priorities (`info`, `error`, …) whose notifications are kept whole as `raw`.
+    #[serde(deserialize_with = "shared::config::list_or_commas")]
+    pub store_raw: Vec<String>,
+    /// Drop notifications that no definition matches, instead of storing them with the default traits.
+    pub drop_unmatched_notifications: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Listen::default(),
+            default_return_limit: 100,
+            max_page: 10_000,
+            max_body_bytes: 64 << 20,
+            event_time_to_live_secs: 0,
+            max_events: 0,
+            max_dead_letters: 10_000,
+            store_raw: Vec::new(),
+            drop_unmatched_notifications: false,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] naming the key.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |text: &str| Err(ConfigError::Conflict(format!("events.{text}")));
+        if !(1..=100_000).contains(&self.max_page) {
+            return refuse("max_page: expected 1 to 100000");
+        }
+        if !(1..=self.max_page).contains(&self.default_return_limit) {
+            return refuse("default_return_limit: expected 1 to events.max_page");
+        }
+        if !(1..=1_000_000).contains(&self.max_dead_letters) {
+            return refuse("max_dead_letters: expected 1 to 1000000");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! What a v1 request can fail with; v2 has its own shapes in `api/v2/error.rs`.
+
+use crate::engine::IngestError;
+use crate::store::StoreError;
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use serde_json::json;
+use shared::db::DbError;
+
+/// Everything a v1 or internal request can fail with (streams-events-v1.md, section 1).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The query string, the path or the body is wrong; the text goes to the client.
+    #[error("{0}")]
+    Invalid(String),
+    /// The body is larger than this service takes.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// No such event or letter.
+    #[error("{0} not found")]
+    NotFound(String),
+    /// Storage is busy or away; the client should come again.
+    #[error("storage unavailable")]
+    Unavailable(String),
+    /// A fault of ours. The cause goes to the log, never to the client.
+    #[error("storage failed")]
+    Storage(String),
+}
+
+impl From<DbError> for Error {
+    fn from(cause: DbError) -> Self {
+        match cause {
+            DbError::Unavailable(cause) => Self::Unavailable(cause),
+            DbError::Query(cause) => Self::Storage(cause.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(cause: StoreError) -> Self {
+        match cause {
+            StoreError::Database(cause) => cause.into(),
+            StoreError::MarkerNotFound(_) => Self::Invalid(cause.to_string()),
+        }
+    }
+}
+
+impl From<IngestError> for Error {
+    fn from(cause: IngestError) -> Self {
+        match cause {
+            IngestError::Busy => Self::Unavailable(cause.to_string()),
+            IngestError::Unavailable(cause) => Self::Unavailable(cause),
+            IngestError::Storage(cause) => Self::Storage(cause),
+        }
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let Self::Storage(_) | Self::Unavailable(_) = self {
+            log::error!("{self:?}");
+        }
+        let status = self.status_code();
+        let mut answer = HttpResponse::build(status);
+        if let Self::Unavailable(_) = self {
+            answer.insert_header(("Retry-After", "1"));
+        }
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = json!({ "title": title, "description": self.to_string() });
+        answer.content_type("application/json; charset=utf-8").body(body.to_string())
+    }
+}

@@ -1,0 +1,63 @@
+//! The service's own metrics.
+
+use crate::State;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounterVec, IntGauge, Opts};
+use shared::metrics::Metrics;
+
+/// Names of the service's own metrics.
+pub(crate) enum Name {
+    /// Notifications and events taken in, by what became of them.
+    Ingested,
+    /// Events waiting for their commit.
+    QueueDepth,
+}
+
+impl Name {
+    /// The name as Prometheus sees it.
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ingested => "quintet_events_ingested_total",
+            Self::QueueDepth => "quintet_events_queue_depth",
+        }
+    }
+}
+
+/// Adds the service's own metrics to what `/metrics` shows.
+///
+/// # Errors
+/// When a name is taken.
+pub(crate) fn register(metrics: &Metrics, state: &State) -> Result<(), prometheus::Error> {
+    metrics.register(state.ingest.counters().clone())?;
+    let depth = IntGauge::new(Name::QueueDepth.as_str(), "Events waiting for their commit.")?;
+    metrics.register(QueueDepth { depth, state: state.clone() })?;
+    Ok(())
+}
+
+/// Counters of what came in, labelled `outcome`: saved, duplicate, dropped, invalid.
+///
+/// # Errors
+/// Only when the name above is malformed.
+pub(crate) fn ingested() -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(Opts::new(Name::Ingested.as_str(), "Events taken in, by outcome."), &["outcome"])
+}
+
+/// Reads the queue when it is asked.
+#[derive(Clone)]
+struct QueueDepth {
+    depth: IntGauge,
+    state: State,
+}
+
+impl Collector for QueueDepth {
+    fn desc(&self) -> Vec<&Desc> {
+        self.depth.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.depth.set(i64::try_from(self.state.ingest.queue_depth()).unwrap_or(i64::MAX));
+        self.depth.collect()
+    }
+}

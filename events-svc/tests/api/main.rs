@@ -1,0 +1,8 @@
+//! The event service through its routes, on a real database: SQLite, or PostgreSQL when
+//! `QUINTET_TEST_POSTGRES_URL` is set.
+
+mod common;
+mod events_v1;
+mod feed;
+mod notifications;
+mod retention;
