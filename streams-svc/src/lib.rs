@@ -4,6 +4,8 @@
 //! definitions and a clock that the caller holds.
 
 pub mod counters;
+pub mod engine;
 pub mod model;
+pub mod pipeline;
 pub mod timex;
 pub mod triggers;

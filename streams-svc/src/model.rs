@@ -177,6 +177,19 @@ impl Value {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// The text that Python's `str` makes of it; times are `YYYY-MM-DD HH:MM:SS[.ffffff]`.
+    #[must_use]
+    pub fn to_plain_text(&self) -> String {
+        let plain = |instant| datetime::iso(instant).replace('T', " ");
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Int(int) => int.to_string(),
+            Self::Float(float) => format!("{float:?}"),
+            Self::Datetime(instant) => plain(*instant),
+            Self::Range { begin, end } => format!("{} to {}", plain(*begin), plain(*end)),
+        }
+    }
+
     /// Whether it counts as nothing where Python programs ask `if value`: empty text or zero.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -193,6 +206,12 @@ impl Value {
 #[must_use]
 pub fn datetime_json(instant: NaiveDateTime) -> Json {
     json!({ "__type__": "datetime", "datetime": datetime::iso(instant) })
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// The result of a time expression as a value: a plain instant stays one.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 use shared::datetime;
 
-use crate::model::{Event, Value};
+use crate::model::{Event, Value, hex};
 use crate::timex::Expression;
 
 /// An entry of `distinguished_by`: a trait, plain or seen through a time expression.
@@ -78,11 +78,7 @@ impl Distinguishing {
     /// range (`begin/end`), times as in the API. The text must never change: stored streams are found by it.
     #[must_use]
     pub fn key(&self) -> String {
-        let digest = Sha256::digest(self.canonical());
-        digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&Sha256::digest(self.canonical()))
     }
 
     fn canonical(&self) -> String {

@@ -4,6 +4,7 @@
 //! answer as the original's check over all events of the stream, and costs nothing for those before.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::Trigger;
 use crate::counters::{Group, Reason};
@@ -16,7 +17,7 @@ use crate::model::Event;
 /// counted anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FireCounts {
-    fingerprint: String,
+    fingerprint: Arc<str>,
     counts: Vec<u32>,
 }
 
@@ -24,7 +25,10 @@ impl FireCounts {
     /// Nothing counted yet.
     #[must_use]
     pub fn new(trigger: &Trigger) -> Self {
-        Self { fingerprint: trigger.fire_fingerprint.clone(), counts: vec![0; trigger.fire_criteria.len()] }
+        Self {
+            fingerprint: Arc::clone(&trigger.fire_fingerprint),
+            counts: vec![0; trigger.fire_criteria.len()],
+        }
     }
 
     /// Reads the text form; `None` if it was not counted by the trigger's present criteria.
@@ -34,8 +38,8 @@ impl FireCounts {
         let counts: Vec<u32> =
             counts.split_terminator(',').map(|count| count.parse().ok()).collect::<Option<_>>()?;
         let is_current =
-            fingerprint == trigger.fire_fingerprint && counts.len() == trigger.fire_criteria.len();
-        is_current.then(|| Self { fingerprint: fingerprint.to_owned(), counts })
+            fingerprint == &*trigger.fire_fingerprint && counts.len() == trigger.fire_criteria.len();
+        is_current.then(|| Self { fingerprint: Arc::clone(&trigger.fire_fingerprint), counts })
     }
 
     /// Counts all events of a stream.

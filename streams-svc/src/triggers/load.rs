@@ -17,7 +17,7 @@ use super::comparison::{Comparison, Sign};
 use super::criteria::Criteria;
 use super::distinguishing::Distinguisher;
 use super::{Trigger, Triggers};
-use crate::model::Value;
+use crate::model::{Value, hex};
 use crate::timex::Expression;
 
 /// Longest fire delay either way, a hundred years; longer ones are mistakes.
@@ -157,7 +157,7 @@ fn trigger(node: &Node, index: usize) -> Result<Trigger, Error> {
         expiration: place.require("expiration")?.expression()?,
         fire_delay: fire_delay(&place)?,
         match_criteria: criteria_list(&place.require("match_criteria")?)?,
-        fire_fingerprint: fingerprint(fire_criteria.node),
+        fire_fingerprint: fingerprint(fire_criteria.node).into(),
         fire_criteria: criteria_list(&fire_criteria)?,
         fire_pipeline: fire_pipeline.filter(|name| !name.is_empty()),
         expire_pipeline: expire_pipeline.filter(|name| !name.is_empty()),
@@ -168,7 +168,7 @@ fn trigger(node: &Node, index: usize) -> Result<Trigger, Error> {
 /// Digits that differ when the criteria do.
 fn fingerprint(node: &Node) -> String {
     let digest = Sha256::digest(node.to_json().to_string());
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest).chars().take(12).collect()
 }
 
 /// A number, or text that is one.

@@ -19,6 +19,8 @@ pub use self::fire::FireCounts;
 pub use self::load::{load, parse};
 pub use self::matcher::{Explanation, Match, Matcher};
 
+pub(crate) use self::comparison::compare_numbers;
+
 use self::criteria::Criteria;
 use self::distinguishing::Distinguisher;
 use crate::timex::{EvaluationError, Expression};
@@ -39,7 +41,7 @@ pub struct Trigger {
     fire_delay: TimeDelta,
     match_criteria: Vec<Criteria>,
     fire_criteria: Vec<Criteria>,
-    fire_fingerprint: String,
+    fire_fingerprint: Arc<str>,
 }
 
 impl Triggers {
