@@ -38,8 +38,8 @@ def lines():
 
 
 def put(document):
-    """Writes one JSON document as a line."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    """Writes one JSON document as a line, datetimes in ISO form."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=datetime.datetime.isoformat) + "\n")
 
 
 def naive_utc(value):
