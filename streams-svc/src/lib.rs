@@ -9,3 +9,4 @@ pub mod model;
 pub mod pipeline;
 pub mod timex;
 pub mod triggers;
+pub mod winchester;
