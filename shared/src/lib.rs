@@ -12,6 +12,7 @@ pub mod glob;
 pub mod identity;
 pub mod logging;
 pub mod metrics;
+pub mod permission;
 pub mod secrets;
 pub mod server;
 pub mod stop;
