@@ -1,1 +1,184 @@
-//! placeholder
+//! The gateway: the only public door of the product.
+//!
+//! [`start`] binds the listeners and starts the workers. A request then goes through [`serve`](crate) in one
+//! direction: route table, guard, identity, limits, and on to a service or a page. Errors that the gateway makes
+//! itself look as the API that owns the path would have made them.
+
+mod body;
+mod cache;
+mod config;
+mod cors;
+mod fault;
+mod gateway;
+mod guard;
+mod identity;
+mod limits;
+mod metrics;
+mod pages;
+mod proxy;
+mod routes;
+mod serve;
+mod server;
+mod shapes;
+mod upstream;
+
+pub use config::{Compat, Config, Limits, Timeouts, UpstreamLists, Upstreams};
+
+use gateway::Gateway;
+use limits::{Places, RateLimit};
+use metrics::GatewayMetrics;
+use routes::Api;
+use server::{Door, Listener, Worker, WorkerHandle};
+use shared::clock::SharedClock;
+use shared::config::{Common, ConfigError};
+use shared::identity::IdentityKey;
+use shared::metrics::Metrics;
+use shared::stop::Stop;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use upstream::Directory;
+
+/// Seconds over which the request rate of one address is averaged.
+const RATE_SECS: u32 = 10;
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address cannot be bound, or there is no thread to be had.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A metric's name is wrong or taken.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A gateway that answers.
+pub struct Running {
+    urls: Vec<(&'static str, String)>,
+    stop: Stop,
+    tasks: Vec<JoinHandle<()>>,
+    workers: Arc<[WorkerHandle]>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Base URL of the main listener.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.urls.first().map(|(_, url)| url.clone()).unwrap_or_default()
+    }
+
+    /// Name (`main`, `stacktach`, `panko`, `snap`, `annotate`, `fifo`) and base URL of every listener.
+    #[must_use]
+    pub fn urls(&self) -> &[(&'static str, String)] {
+        &self.urls
+    }
+
+    /// Takes no new connections, lets open requests end within the time the settings give, then returns. Watch streams
+    /// and websockets, which would go on for ever, are ended.
+    pub async fn stop(self) {
+        self.stop.stop();
+        for task in self.tasks {
+            // A task that panicked has nothing more to stop.
+            let _ = task.await;
+        }
+        // With the last way in gone the workers drain.
+        drop(self.workers);
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    log::error!("a worker panicked");
+                }
+            }
+        });
+        let _ = joined.await;
+    }
+}
+
+/// Starts the gateway. `upstreams` are the services of this process; the settings' own lists win over them.
+///
+/// # Errors
+/// [`StartError`] when the settings cannot work or an address cannot be bound.
+pub async fn start(
+    config: Config,
+    common: &Common,
+    key: IdentityKey,
+    upstreams: Upstreams,
+    clock: SharedClock,
+) -> Result<Running, StartError> {
+    config.validate(common)?;
+    let mode = config.mode(common)?;
+    let listeners = bind(&config).await?;
+    let directory = Directory::open(&config, &upstreams).await;
+    let metrics = GatewayMetrics::new(&Metrics::new("gateway")?, &directory)?;
+    let gateway = Arc::new(Gateway {
+        mode,
+        everybody: Arc::new(identity::everybody()),
+        key,
+        clock,
+        directory: directory.clone(),
+        places: Places::new(&config.limits),
+        request_rate: request_rate(&config),
+        metrics,
+        trusted: config.trusted_networks(),
+        hosts: own_names(&config),
+        grace: Duration::from_secs(common.shutdown_timeout_secs),
+        config,
+    });
+    let mut workers = Vec::new();
+    let mut threads = Vec::new();
+    for number in 0..gateway.config.workers {
+        let (worker, thread) = Worker::start(Arc::clone(&gateway), number)?;
+        workers.push(worker);
+        threads.push(thread);
+    }
+    let workers: Arc<[WorkerHandle]> = workers.into();
+    let stop = Stop::default();
+    let period = Duration::from_secs(gateway.config.dns_refresh_secs);
+    let mut tasks = vec![tokio::spawn(directory.keep_fresh(period, stop.clone()))];
+    let places = Arc::new(Semaphore::new(gateway.config.limits.max_connections));
+    let mut urls = Vec::new();
+    for (name, listener) in listeners {
+        urls.push((name, format!("http://{}", listener.address()?)));
+        tasks.push(tokio::spawn(listener.accept(Arc::clone(&workers), Arc::clone(&places), stop.clone())));
+    }
+    Ok(Running { urls, stop, tasks, workers, threads })
+}
+
+async fn bind(config: &Config) -> std::io::Result<Vec<(&'static str, Listener)>> {
+    let compat = &config.compat;
+    let pinned = [
+        ("main", Some(&config.listen), None),
+        ("stacktach", compat.stacktach.as_ref(), Some(Api::StackTach)),
+        ("panko", compat.panko.as_ref(), Some(Api::Panko)),
+        ("snap", compat.snap.as_ref(), Some(Api::SnapV1)),
+        ("annotate", compat.annotate.as_ref(), Some(Api::Annotate)),
+        ("fifo", compat.fifo.as_ref(), Some(Api::Fifo)),
+    ];
+    let mut listeners = Vec::new();
+    for (name, address, api) in pinned {
+        if let Some(address) = address {
+            listeners.push((name, Listener::bind(address, Door::new(api)).await?));
+        }
+    }
+    Ok(listeners)
+}
+
+fn request_rate(config: &Config) -> Option<RateLimit> {
+    let per_sec = config.limits.requests_per_sec;
+    let period = Duration::from_secs(u64::from(RATE_SECS));
+    (per_sec > 0).then(|| RateLimit::new(per_sec.saturating_mul(RATE_SECS), period))
+}
+
+/// This machine's name and those of the settings, in lower case.
+fn own_names(config: &Config) -> Vec<String> {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let names = config.hosts.iter().map(String::as_str).chain([machine.trim()]);
+    names.filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect()
+}

@@ -23,7 +23,7 @@ pub const LIFETIME_SECS: i64 = 60;
 const SKEW_SECS: i64 = 30;
 
 /// A caller, as the gateway found out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub struct Principal {
     /// Who it is, for logs and audit: `open`, `token:<name>`, `user:<name>`, `snap`, `proxy:<user>`.
     #[serde(rename = "sub")]

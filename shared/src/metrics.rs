@@ -76,6 +76,18 @@ impl Metrics {
         Ok(metric)
     }
 
+    /// The durations of requests with these labels, for a server that measures its requests itself.
+    #[must_use]
+    pub fn request_duration(&self, method: &str, route: &str, status: &str) -> prometheus::Histogram {
+        self.requests.with_label_values(&[method, route, status])
+    }
+
+    /// Requests being answered now, for a server that counts its requests itself.
+    #[must_use]
+    pub fn requests_in_flight(&self) -> &IntGauge {
+        &self.in_flight
+    }
+
     /// The waits for connections of `kind` (`read`, `write`).
     #[must_use]
     pub fn connection_waits(&self, kind: &str) -> prometheus::Histogram {

@@ -1,0 +1,92 @@
+//! Bodies on their way through: [`Upload`] from the client to a service, [`Body`] back to the client.
+//!
+//! Nothing is collected: a piece is asked for only when the other side has taken the one before, so that memory stays
+//! small and a slow reader slows the writer down.
+
+mod download;
+mod upload;
+
+pub use download::{Download, Lease};
+pub use upload::{Upload, UploadEnd, UploadState};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Why a body broke off; the connection that carries it ends.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokenBody {
+    /// The other side of the gateway broke off.
+    #[error(transparent)]
+    Lost(#[from] hyper::Error),
+    /// Larger than allowed.
+    #[error("body over the limit")]
+    TooLarge,
+    /// Nothing came for too long.
+    #[error("body stalled")]
+    Stalled,
+    /// The gateway is stopping.
+    #[error("gateway stopping")]
+    Stopping,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub struct Body(Source);
+
+#[derive(Debug)]
+enum Source {
+    Own(Option<Bytes>),
+    Service(Box<Download>),
+}
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(Source::Own(None))
+    }
+
+    /// A body of one piece.
+    pub fn full(text: impl Into<Bytes>) -> Self {
+        Self(Source::Own(Some(text.into()).filter(|bytes| !bytes.is_empty())))
+    }
+
+    /// What a service sends.
+    #[must_use]
+    pub fn streamed(download: Download) -> Self {
+        Self(Source::Service(Box::new(download)))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BrokenBody;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        match &mut self.0 {
+            Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Service(download) => download.poll_next(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Source::Own(bytes) => bytes.is_none(),
+            Source::Service(download) => download.is_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Source::Own(bytes) => SizeHint::with_exact(
+                bytes.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            ),
+            Source::Service(download) => download.size_hint(),
+        }
+    }
+}

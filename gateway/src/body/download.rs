@@ -1,0 +1,127 @@
+//! A service's answer on its way to the client, and what it holds on to until it has passed: its place in the
+//! limits, its weight in the balancing, its connection.
+
+use super::BrokenBody;
+use crate::limits::Place;
+use crate::upstream::{InFlight, Returned};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use shared::stop::Stop;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// What an answer holds until it has passed.
+#[derive(Debug)]
+pub struct Lease {
+    /// Weight of the replica in the balancing.
+    pub in_flight: InFlight,
+    /// Place in the area's limit.
+    pub place: Place,
+    /// The connection, to be used again.
+    pub connection: Option<Returned>,
+}
+
+/// An answer under way.
+pub struct Download {
+    source: Incoming,
+    lease: Option<Lease>,
+    /// Longest pause of the service; unset for streams, which may be quiet for long.
+    idle: Option<Duration>,
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Ends a stream when the gateway stops: it would not end by itself.
+    stopping: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Download {
+    /// An answer that may pause for `idle`.
+    #[must_use]
+    pub fn new(source: Incoming, lease: Lease, idle: Duration) -> Self {
+        let mut download = Self { source, lease: Some(lease), idle: Some(idle), pause: None, stopping: None };
+        download.release_at_end();
+        download
+    }
+
+    /// An answer that goes on until somebody ends it.
+    #[must_use]
+    pub fn endless(source: Incoming, lease: Lease, stop: Stop) -> Self {
+        let stopping = Box::pin(async move { stop.stopped().await });
+        Self { source, lease: Some(lease), idle: None, pause: None, stopping: Some(stopping) }
+    }
+
+    /// Whether all of it has passed.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    /// What is known about its length.
+    #[must_use]
+    pub fn size_hint(&self) -> SizeHint {
+        self.source.size_hint()
+    }
+
+    /// The next piece.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        match Pin::new(&mut self.source).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.pause = None;
+                self.release_at_end();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                self.release(true);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(cause))) => {
+                self.release(false);
+                Poll::Ready(Some(Err(cause.into())))
+            }
+            Poll::Pending => self.poll_patience(cx),
+        }
+    }
+
+    /// While nothing comes: whether it has been too long, or the gateway stops.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        if let Some(stopping) = &mut self.stopping
+            && stopping.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Err(BrokenBody::Stopping)));
+        }
+        let Some(idle) = self.idle else { return Poll::Pending };
+        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(idle)));
+        if pause.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.release(false);
+        Poll::Ready(Some(Err(BrokenBody::Stalled)))
+    }
+
+    fn release_at_end(&mut self) {
+        if self.source.is_end_stream() {
+            self.release(true);
+        }
+    }
+
+    /// Gives back what the answer held; a connection in the middle of an answer is of no more use.
+    fn release(&mut self, is_whole: bool) {
+        let Some(mut lease) = self.lease.take() else { return };
+        if let Some(connection) = lease.connection.take()
+            && is_whole
+        {
+            connection.give_back(Instant::now());
+        }
+        if !is_whole {
+            lease.in_flight.broke_off();
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The client's body on its way to a service: counted against the limit, watched for pauses.
+
+use super::BrokenBody;
+use crate::server::Phase;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Bytes of a refused body that are read away, and the time for it.
+const DRAINED_BYTES: usize = 64 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// How an upload ended, or that it has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadEnd {
+    /// More is to come.
+    Open,
+    /// All of it was passed on.
+    Complete,
+    /// It went over the limit of so many bytes.
+    TooLarge(u64),
+    /// The client broke off or paused too long.
+    Lost,
+}
+
+/// What the rest of the gateway sees of an upload under way.
+#[derive(Debug)]
+pub struct UploadState {
+    end: Cell<UploadEnd>,
+    moved_at: Cell<Instant>,
+}
+
+impl UploadState {
+    /// How it ended.
+    #[must_use]
+    pub fn end(&self) -> UploadEnd {
+        self.end.get()
+    }
+
+    /// When the last piece passed; a service's time to answer starts here.
+    #[must_use]
+    pub fn moved_at(&self) -> Instant {
+        self.moved_at.get()
+    }
+}
+
+/// A request body.
+#[derive(Debug)]
+pub struct Upload {
+    source: Option<Incoming>,
+    limit_bytes: u64,
+    left_bytes: u64,
+    state: Rc<UploadState>,
+    phase: Option<Phase>,
+}
+
+impl Upload {
+    /// A body that may hold `limit_bytes`; `phase` tells the client's connection when all of it is there.
+    #[must_use]
+    pub fn new(source: Incoming, limit_bytes: u64, phase: Phase) -> Self {
+        let is_empty = source.is_end_stream();
+        let end = if is_empty { UploadEnd::Complete } else { UploadEnd::Open };
+        let state = Rc::new(UploadState { end: Cell::new(end), moved_at: Cell::new(Instant::now()) });
+        Self {
+            source: (!is_empty).then_some(source),
+            limit_bytes,
+            left_bytes: limit_bytes,
+            state,
+            phase: Some(phase),
+        }
+    }
+
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        let state = UploadState { end: Cell::new(UploadEnd::Complete), moved_at: Cell::new(Instant::now()) };
+        Self { source: None, limit_bytes: 0, left_bytes: 0, state: Rc::new(state), phase: None }
+    }
+
+    /// How it is going.
+    #[must_use]
+    pub fn state(&self) -> Rc<UploadState> {
+        Rc::clone(&self.state)
+    }
+
+    /// Reads the rest of the body away, so that the client gets to read the refusal.
+    pub fn discard(mut self) {
+        self.source.take().map(drain);
+    }
+
+    fn finish(&mut self, end: UploadEnd) {
+        self.state.end.set(end);
+        if end == UploadEnd::Complete
+            && let Some(phase) = self.phase.take()
+        {
+            phase.answering();
+        }
+    }
+
+    /// Judges what came.
+    fn take(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, hyper::Error>>,
+    ) -> Option<Result<Frame<Bytes>, BrokenBody>> {
+        self.state.moved_at.set(Instant::now());
+        match frame {
+            None => {
+                self.finish(UploadEnd::Complete);
+                None
+            }
+            Some(Err(cause)) => {
+                self.finish(UploadEnd::Lost);
+                Some(Err(cause.into()))
+            }
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+                let Some(left_bytes) = self.left_bytes.checked_sub(bytes) else {
+                    self.finish(UploadEnd::TooLarge(self.limit_bytes));
+                    self.source.take().map(drain);
+                    return Some(Err(BrokenBody::TooLarge));
+                };
+                self.left_bytes = left_bytes;
+                if self.source.as_ref().is_some_and(Body::is_end_stream) {
+                    self.finish(UploadEnd::Complete);
+                }
+                Some(Ok(frame))
+            }
+        }
+    }
+}
+
+/// Reads on for a moment: a client that is still sending when its connection ends would never see our answer.
+fn drain(mut source: Incoming) {
+    let reading = async move {
+        let mut left_bytes = DRAINED_BYTES;
+        while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut source).poll_frame(cx)).await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left_bytes.checked_sub(bytes) else { return };
+            left_bytes = rest;
+        }
+    };
+    tokio::task::spawn_local(async {
+        // Past its time the client has had its chance.
+        let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
+    });
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BrokenBody;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(source).poll_frame(cx));
+        Poll::Ready(self.take(frame))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}

@@ -1,0 +1,314 @@
+//! Settings of the gateway: the section `gateway` of the product's settings.
+
+mod cidr;
+
+pub use cidr::Cidr;
+
+use serde::{Deserialize, Serialize};
+use shared::config::{AuthMode, Common, ConfigError, list_or_commas};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+/// Base URLs of the services of this process, by service name (`events`, `streams`, `tasks`, …).
+pub type Upstreams = BTreeMap<String, Vec<String>>;
+
+/// The section `gateway`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address of the main listener; port 0 takes a free one.
+    pub listen: String,
+    /// Threads that serve requests, 1 to 64.
+    pub workers: usize,
+    /// Listeners that each belong to one API, for original clients.
+    pub compat: Compat,
+    /// Replicas of the services. An empty list means the service of this process.
+    pub upstreams: UpstreamLists,
+    /// Origins of web pages that may read answers (`https://grafana.example.com`), or `*`. Empty: none.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub cors_origins: Vec<String>,
+    /// Networks (`10.1.0.0/16`) of proxies whose `X-User-Id`, `X-Project-Id`, `X-Roles` and `X-Forwarded-*`
+    /// headers are believed in secure mode.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub trusted_proxies: Vec<String>,
+    /// Host names, besides loopback and this machine's own, under which the open mode may be reached.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub hosts: Vec<String>,
+    /// Whether `/metrics` and `/readyz?verbose` answer without login in secure mode.
+    pub public_metrics: bool,
+    /// Whether every request is logged. Off: only faults are.
+    pub access_log: bool,
+    /// Seconds between two look-ups of the replicas' host names, 1 to 3600.
+    pub dns_refresh_secs: u64,
+    /// What a caller may ask for at once.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            workers: 2,
+            compat: Compat::default(),
+            upstreams: UpstreamLists::default(),
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            hosts: Vec::new(),
+            public_metrics: false,
+            access_log: false,
+            dns_refresh_secs: 5,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// Addresses of the compat listeners; unset ones are off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compat {
+    /// `StackTach` v3: streams, events and notifications. Original port 8000.
+    pub stacktach: Option<String>,
+    /// Panko: events v2. Original port 8977.
+    pub panko: Option<String>,
+    /// Snap: plugins, metrics, tasks and tribe. Original port 8181.
+    pub snap: Option<String>,
+    /// annotate: annotations and their page. Original port 8070.
+    pub annotate: Option<String>,
+    /// Project-FiFo: `DTrace` scripts. The original had no port of its own.
+    pub fifo: Option<String>,
+}
+
+impl Compat {
+    /// Every listener on its original port on loopback, as `--compat` asks for; set ones stay.
+    #[must_use]
+    pub fn on_original_ports(self) -> Self {
+        let at = |port: u16| Some(format!("127.0.0.1:{port}"));
+        Self {
+            stacktach: self.stacktach.or_else(|| at(8000)),
+            panko: self.panko.or_else(|| at(8977)),
+            snap: self.snap.or_else(|| at(8181)),
+            annotate: self.annotate.or_else(|| at(8070)),
+            fifo: self.fifo.or_else(|| at(8087)),
+        }
+    }
+}
+
+/// Replicas of each service as base URLs, `http://host:port`. A host name may stand for many addresses.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamLists {
+    /// events-svc.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub events: Vec<String>,
+    /// streams-svc.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub streams: Vec<String>,
+    /// tasks-svc.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub tasks: Vec<String>,
+    /// tribe-svc.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub tribe: Vec<String>,
+    /// annotate-svc.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub annotate: Vec<String>,
+    /// dtrace-svc.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub dtrace: Vec<String>,
+}
+
+impl UpstreamLists {
+    /// The lists by service name.
+    #[must_use]
+    pub fn by_name(&self) -> [(&'static str, &[String]); 6] {
+        [
+            ("events", self.events.as_slice()),
+            ("streams", self.streams.as_slice()),
+            ("tasks", self.tasks.as_slice()),
+            ("tribe", self.tribe.as_slice()),
+            ("annotate", self.annotate.as_slice()),
+            ("dtrace", self.dtrace.as_slice()),
+        ]
+    }
+}
+
+/// What callers may ask for at once. Over a body limit: 413; over the others: 429 or 503 with `Retry-After`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Client connections held open at most; further ones wait unaccepted.
+    pub max_connections: usize,
+    /// Bytes of all headers of a request together, 8192 to 1 048 576.
+    pub max_header_bytes: usize,
+    /// Bytes of a request body.
+    pub max_body_bytes: u64,
+    /// Bytes of a body that brings notifications or events.
+    pub max_ingest_bytes: u64,
+    /// Bytes of a plugin upload.
+    pub max_upload_bytes: u64,
+    /// Requests of one area that are answered at once.
+    pub max_in_flight: usize,
+    /// Plugin uploads that are under way at once.
+    pub max_uploads: usize,
+    /// Watch streams and websockets of one area that are open at once.
+    pub max_streams: usize,
+    /// Requests one client address may make in a second, on average over ten; 0 sets no limit.
+    pub requests_per_sec: u32,
+    /// Wrong passwords and tokens that one client address may send in a minute.
+    pub login_failures_per_min: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            max_header_bytes: 65_536,
+            max_body_bytes: 16 << 20,
+            max_ingest_bytes: 64 << 20,
+            max_upload_bytes: 256 << 20,
+            max_in_flight: 1024,
+            max_uploads: 16,
+            max_streams: 1024,
+            requests_per_sec: 0,
+            login_failures_per_min: 20,
+        }
+    }
+}
+
+/// How long things may take. Past a service's time: 504.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// Milliseconds for a connection to a replica.
+    pub connect_millis: u64,
+    /// Seconds from the end of a request to the head of its answer.
+    pub answer_secs: u64,
+    /// The same for bodies that bring notifications or events; `Prefer: wait=N` adds N.
+    pub ingest_secs: u64,
+    /// The same for plugin uploads.
+    pub upload_secs: u64,
+    /// Seconds without a byte in the middle of an answer from a service.
+    pub idle_secs: u64,
+    /// Seconds a client may take for the head of a request, or pause in the middle of its body or of our answer.
+    pub client_secs: u64,
+    /// Seconds an idle client connection is kept open.
+    pub keep_alive_secs: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect_millis: 2000,
+            answer_secs: 30,
+            ingest_secs: 120,
+            upload_secs: 180,
+            idle_secs: 60,
+            client_secs: 30,
+            keep_alive_secs: 75,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses what cannot work, or would open the house to strangers.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] naming the key.
+    pub fn validate(&self, common: &Common) -> Result<(), ConfigError> {
+        for (key, address) in self.listeners() {
+            check(resolve(address).is_some(), &format!("{key}: expected host:port, found {address}"))?;
+        }
+        self.mode(common)?;
+        check((1..=64).contains(&self.workers), "gateway.workers: expected 1 to 64")?;
+        check((1..=3600).contains(&self.dns_refresh_secs), "gateway.dns_refresh_secs: expected 1 to 3600")?;
+        let header_range = 8192..=1_048_576;
+        check(
+            header_range.contains(&self.limits.max_header_bytes),
+            "gateway.limits.max_header_bytes: expected 8192 to 1048576",
+        )?;
+        let counts = [
+            self.limits.max_connections,
+            self.limits.max_in_flight,
+            self.limits.max_uploads,
+            self.limits.max_streams,
+        ];
+        check(counts.iter().all(|count| *count > 0), "gateway.limits: a limit of 0 would answer nobody")?;
+        let t = &self.timeouts;
+        let spans =
+            [t.connect_millis, t.answer_secs, t.ingest_secs, t.upload_secs, t.idle_secs, t.client_secs];
+        check(spans.iter().all(|span| *span > 0), "gateway.timeouts: a time of 0 would answer nobody")?;
+        for network in &self.trusted_proxies {
+            check(
+                Cidr::parse(network).is_some(),
+                &format!("gateway.trusted_proxies: no network: {network}"),
+            )?;
+        }
+        for origin in &self.cors_origins {
+            check(is_origin(origin), &format!("gateway.cors_origins: no origin: {origin}"))?;
+        }
+        Ok(())
+    }
+
+    /// Open or secure: as set; unset is open when nobody but this machine can reach the gateway.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] when it is unset and a listener is open to others.
+    pub fn mode(&self, common: &Common) -> Result<AuthMode, ConfigError> {
+        if let Some(mode) = common.auth.mode {
+            return Ok(mode);
+        }
+        let is_local =
+            |address: &str| resolve(address).is_some_and(|found| found.iter().all(|ip| ip.is_loopback()));
+        match self.listeners().find(|(_, address)| !is_local(address)) {
+            None => Ok(AuthMode::Open),
+            Some((key, address)) => Err(ConfigError::Conflict(format!(
+                "auth.mode: not set, but {key} = {address} can be reached from other machines: set it to secure, or \
+                 to open if everybody who reaches it may do everything"
+            ))),
+        }
+    }
+
+    /// The trusted networks; call after [`Config::validate`], which refuses malformed ones.
+    #[must_use]
+    pub fn trusted_networks(&self) -> Vec<Cidr> {
+        self.trusted_proxies.iter().filter_map(|text| Cidr::parse(text)).collect()
+    }
+
+    /// Every listener that is on, with the key that set it.
+    fn listeners(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let compat = &self.compat;
+        [
+            ("gateway.listen", Some(&self.listen)),
+            ("gateway.compat.stacktach", compat.stacktach.as_ref()),
+            ("gateway.compat.panko", compat.panko.as_ref()),
+            ("gateway.compat.snap", compat.snap.as_ref()),
+            ("gateway.compat.annotate", compat.annotate.as_ref()),
+            ("gateway.compat.fifo", compat.fifo.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(key, address)| Some((key, address?.as_str())))
+    }
+}
+
+fn check(holds: bool, otherwise: &str) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::Conflict(otherwise.to_owned())) }
+}
+
+/// The addresses behind `host:port`; names are looked up.
+fn resolve(address: &str) -> Option<Vec<IpAddr>> {
+    let found: Vec<IpAddr> =
+        address.to_socket_addrs().ok()?.map(|address: SocketAddr| address.ip()).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+/// `*`, or scheme, host and port without path: what a browser sends as `Origin`.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+}
+
+#[cfg(test)]
+mod tests;

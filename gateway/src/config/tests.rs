@@ -1,0 +1,58 @@
+use super::*;
+
+fn refusal(change: impl FnOnce(&mut Config, &mut Common)) -> String {
+    let (mut config, mut common) = (Config::default(), Common::default());
+    change(&mut config, &mut common);
+    config.validate(&common).map_or_else(|error| error.to_string(), |()| "accepted".into())
+}
+
+#[test]
+fn unset_mode_is_open_on_loopback_alone() {
+    assert_eq!(Config::default().mode(&Common::default()).unwrap(), AuthMode::Open);
+    for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.1:80"] {
+        let text = refusal(|config, _| config.listen = address.into());
+        assert!(text.starts_with(&format!("auth.mode: not set, but gateway.listen = {address}")), "{text}");
+    }
+    let text = refusal(|config, _| config.compat.panko = Some("0.0.0.0:8977".into()));
+    assert!(text.contains("gateway.compat.panko"), "{text}");
+}
+
+#[test]
+fn a_mode_that_is_set_holds_on_every_address() {
+    for mode in [AuthMode::Open, AuthMode::Secure] {
+        let text = refusal(|config, common| {
+            config.listen = "0.0.0.0:8080".into();
+            common.auth.mode = Some(mode);
+        });
+        assert_eq!(text, "accepted");
+    }
+}
+
+#[test]
+fn values_that_cannot_work_are_refused_by_name() {
+    let cases: [(&str, fn(&mut Config)); 7] = [
+        ("gateway.listen: expected host:port, found 8080", |config| config.listen = "8080".into()),
+        ("gateway.workers: expected 1 to 64", |config| config.workers = 0),
+        ("gateway.trusted_proxies: no network: 10.0.0.0/40", |config| {
+            config.trusted_proxies = vec!["10.0.0.0/40".into()];
+        }),
+        ("gateway.cors_origins: no origin: example.com", |config| {
+            config.cors_origins = vec!["example.com".into()];
+        }),
+        ("gateway.limits: a limit of 0 would answer nobody", |config| config.limits.max_in_flight = 0),
+        ("gateway.timeouts: a time of 0 would answer nobody", |config| config.timeouts.answer_secs = 0),
+        ("gateway.dns_refresh_secs: expected 1 to 3600", |config| config.dns_refresh_secs = 0),
+    ];
+    for (expected, change) in cases {
+        assert_eq!(refusal(|config, _| change(config)), expected);
+    }
+}
+
+#[test]
+fn compat_turns_on_the_original_ports_and_keeps_set_ones() {
+    let compat = Compat { snap: Some("127.0.0.1:9".into()), ..Compat::default() }.on_original_ports();
+    let at = |port: u16| Some(format!("127.0.0.1:{port}"));
+    let expected =
+        Compat { stacktach: at(8000), panko: at(8977), snap: at(9), annotate: at(8070), fifo: at(8087) };
+    assert_eq!(compat, expected);
+}

@@ -1,0 +1,80 @@
+//! Which web pages may read answers: the settings name their origins.
+//!
+//! `/v2` and `/` follow oslo.middleware as Panko did (`events-v2`, section 10). An answer of a service that already
+//! says who may read it is left alone: annotations and `DTrace` have rules of their own.
+
+use crate::body::Body;
+use crate::routes::{Api, Route};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+};
+use hyper::{Method, Response, StatusCode};
+
+/// What pages of Panko's clients may read.
+const PANKO_EXPOSED: &str = "X-Auth-Token, X-Subject-Token, X-Service-Token, X-Openstack-Request-Id";
+
+/// What other pages may read.
+const EXPOSED: &str = "X-Request-Id, Location, ETag, Retry-After";
+
+/// Seconds that a browser may remember a preflight.
+const MAX_AGE_SECS: &str = "3600";
+
+/// The request's origin, if its page may read answers.
+#[must_use]
+pub fn origin(allowed: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
+    if allowed.is_empty() {
+        return None;
+    }
+    let origin = headers.get(ORIGIN)?;
+    let is_allowed = allowed.iter().any(|one| one == "*" || one.as_bytes() == origin.as_bytes());
+    is_allowed.then(|| origin.clone())
+}
+
+/// Tells the browser that the page of `origin` may read this answer.
+pub fn share(api: Api, origin: &HeaderValue, answer: &mut HeaderMap) {
+    if answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        return;
+    }
+    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    answer.append(VARY, HeaderValue::from_static("Origin"));
+    let exposed = if api == Api::Panko { PANKO_EXPOSED } else { EXPOSED };
+    answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+    if api == Api::Panko {
+        answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+}
+
+/// The answer to a browser that asks before it sends (Fetch standard, "CORS-preflight fetch").
+///
+/// `None` when this is no such question, when pages are not served at all, or when the service answers for itself.
+#[must_use]
+pub fn preflight(
+    api: Api,
+    route: &Route,
+    allowed: &[String],
+    headers: &HeaderMap,
+    method: &Method,
+) -> Option<Response<Body>> {
+    let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    if *method != Method::OPTIONS || allowed.is_empty() || route.action(&Method::OPTIONS).is_some() {
+        return None;
+    }
+    let is_known = origin(allowed, headers).is_some();
+    if !is_known && api != Api::Panko {
+        return None;
+    }
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = if api == Api::Panko { StatusCode::OK } else { StatusCode::NO_CONTENT };
+    if is_known {
+        let out = answer.headers_mut();
+        out.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECS));
+        let methods = if api == Api::Panko { asked } else { &route.allow };
+        out.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+        if let Some(names) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            out.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        }
+    }
+    Some(answer)
+}

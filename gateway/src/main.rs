@@ -1,0 +1,33 @@
+//! The gateway as a program of its own, for split deployments.
+
+use anyhow::Context;
+use shared::clock::SystemClock;
+use shared::config::Source;
+use shared::{logging, secrets, stop};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    logging::init();
+    let file = std::env::var_os("QUINTET_CONFIG").map(PathBuf::from);
+    let source = Source::load(file.as_deref())?;
+    let common = source.common()?;
+    let config = source.section("gateway")?;
+    let key = secrets::internal_key(&common)?;
+    let running = quintet_gateway::start(
+        config,
+        &common,
+        key,
+        quintet_gateway::Upstreams::new(),
+        Arc::new(SystemClock),
+    )
+    .await
+    .context("gateway not started")?;
+    for (name, url) in running.urls() {
+        log::info!(listener = *name; "listening on {url}");
+    }
+    stop::signalled().await?;
+    running.stop().await;
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Figures of the gateway, beside those that every service has.
+
+use crate::routes::{Api, Route, Service};
+use crate::server::Door;
+use crate::upstream::Directory;
+use hyper::{Method, StatusCode};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use shared::metrics::Metrics;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// Names of the gateway's own metrics.
+enum Name {
+    /// Retries, by service.
+    Retries,
+    /// Requests that the gateway refused or could not get answered, by status.
+    Faults,
+    /// Replicas, by service.
+    Replicas,
+    /// Requests under way, by service and replica.
+    InFlight,
+    /// 1 while a replica's breaker is open, by service and replica.
+    BreakerOpen,
+    /// Answers, by service and replica.
+    Answers,
+    /// Failures, by service and replica.
+    Failures,
+}
+
+impl Name {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Retries => "quintet_gateway_retries_total",
+            Self::Faults => "quintet_gateway_faults_total",
+            Self::Replicas => "quintet_gateway_replicas",
+            Self::InFlight => "quintet_gateway_replica_requests_in_flight",
+            Self::BreakerOpen => "quintet_gateway_replica_breaker_open",
+            Self::Answers => "quintet_gateway_replica_answers_total",
+            Self::Failures => "quintet_gateway_replica_failures_total",
+        }
+    }
+}
+
+/// The metrics of the gateway. Cloning shares them.
+#[derive(Clone)]
+pub struct GatewayMetrics {
+    metrics: Metrics,
+    retries: IntCounterVec,
+    faults: IntCounterVec,
+}
+
+impl GatewayMetrics {
+    /// All of them, at zero.
+    ///
+    /// # Errors
+    /// When a name is malformed or taken, which a test rules out.
+    pub fn new(metrics: &Metrics, directory: &Directory) -> Result<Self, prometheus::Error> {
+        let counter = |name: Name, help, label| IntCounterVec::new(Opts::new(name.as_str(), help), &[label]);
+        metrics.register(ReplicaFigures::new(directory)?)?;
+        Ok(Self {
+            retries: metrics.register(counter(Name::Retries, "Requests tried again.", "upstream")?)?,
+            faults: metrics.register(counter(
+                Name::Faults,
+                "Requests refused or not answered.",
+                "status",
+            )?)?,
+            metrics: metrics.clone(),
+        })
+    }
+
+    /// A request to `service` is tried again.
+    pub fn retried(&self, service: Service) {
+        self.retries.with_label_values(&[service.name()]).inc();
+    }
+
+    /// The gateway answered with an error of its own.
+    pub fn refused(&self, status: StatusCode) {
+        self.faults.with_label_values(&[status.as_str()]).inc();
+    }
+
+    /// Requests being answered.
+    #[must_use]
+    pub fn in_flight(&self) -> &IntGauge {
+        self.metrics.requests_in_flight()
+    }
+
+    /// Everything in Prometheus' text form.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.metrics.text()
+    }
+
+    /// Durations for one worker.
+    #[must_use]
+    pub fn timers(&self) -> Timers {
+        Timers { metrics: self.metrics.clone(), known: RefCell::default() }
+    }
+}
+
+/// Looks a histogram up once and keeps it, so that a request takes no lock on the shared registry.
+pub struct Timers {
+    metrics: Metrics,
+    known: RefCell<HashMap<(Option<Api>, usize, &'static str, StatusCode), Histogram>>,
+}
+
+impl Timers {
+    /// A request took `secs`.
+    pub fn observe(
+        &self,
+        door: &Door,
+        route: Option<&Route>,
+        method: &Method,
+        status: StatusCode,
+        secs: f64,
+    ) {
+        let method = method_label(method);
+        let key = (door.pinned, route.map_or(usize::MAX, |route| route.index), method, status);
+        let mut known = self.known.borrow_mut();
+        let histogram = known.entry(key).or_insert_with(|| {
+            let route = route.map_or("unmatched", |route| route.pattern.as_str());
+            self.metrics.request_duration(method, route, status.as_str())
+        });
+        histogram.observe(secs);
+    }
+}
+
+/// Only known methods: a client must not be able to make labels.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+/// What is known about replicas, read when somebody asks.
+#[derive(Clone)]
+struct ReplicaFigures {
+    directory: Directory,
+    replicas: IntGaugeVec,
+    in_flight: IntGaugeVec,
+    breaker_open: IntGaugeVec,
+    answers: IntCounterVec,
+    failures: IntCounterVec,
+}
+
+impl ReplicaFigures {
+    fn new(directory: &Directory) -> Result<Self, prometheus::Error> {
+        let labels = ["upstream", "replica"];
+        let gauge =
+            |name: Name, help, labels: &[&str]| IntGaugeVec::new(Opts::new(name.as_str(), help), labels);
+        let counter = |name: Name, help| IntCounterVec::new(Opts::new(name.as_str(), help), &labels);
+        Ok(Self {
+            directory: directory.clone(),
+            replicas: gauge(Name::Replicas, "Replicas known.", &["upstream"])?,
+            in_flight: gauge(Name::InFlight, "Requests under way.", &labels)?,
+            breaker_open: gauge(Name::BreakerOpen, "1 while the breaker is open.", &labels)?,
+            answers: counter(Name::Answers, "Requests answered.")?,
+            failures: counter(Name::Failures, "Requests failed.")?,
+        })
+    }
+
+    fn read(&self) {
+        self.in_flight.reset();
+        self.breaker_open.reset();
+        self.answers.reset();
+        self.failures.reset();
+        for upstream in self.directory.all().iter().filter(|upstream| upstream.is_installed()) {
+            let (name, replicas) = (upstream.service.name(), upstream.replicas());
+            self.replicas.with_label_values(&[name]).set(count(replicas.len()));
+            for replica in replicas.iter() {
+                let address = replica.address().to_string();
+                let labels = [name, address.as_str()];
+                let (answered, failed) = replica.tally();
+                self.in_flight.with_label_values(&labels).set(count(replica.load()));
+                self.breaker_open.with_label_values(&labels).set(i64::from(replica.breaker().is_open()));
+                self.answers.with_label_values(&labels).inc_by(answered);
+                self.failures.with_label_values(&labels).inc_by(failed);
+            }
+        }
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl Collector for ReplicaFigures {
+    fn desc(&self) -> Vec<&Desc> {
+        let vectors: [&dyn Collector; 5] =
+            [&self.replicas, &self.in_flight, &self.breaker_open, &self.answers, &self.failures];
+        vectors.into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.read();
+        let vectors: [&dyn Collector; 5] =
+            [&self.replicas, &self.in_flight, &self.breaker_open, &self.answers, &self.failures];
+        vectors.into_iter().flat_map(Collector::collect).collect()
+    }
+}

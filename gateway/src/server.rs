@@ -1,0 +1,12 @@
+//! Sockets and threads: listeners that accept, workers that serve.
+//!
+//! One task accepts for all listeners and hands each connection to the worker with the fewest. A worker is a thread
+//! with a runtime of its own; a connection stays with its worker, and so do the worker's connections to services.
+
+mod io;
+mod listener;
+mod worker;
+
+pub use io::Phase;
+pub use listener::{Door, Listener};
+pub use worker::{Worker, WorkerHandle};

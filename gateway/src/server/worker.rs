@@ -1,0 +1,204 @@
+//! A worker: one thread, its runtime, and everything that belongs to it alone.
+
+use super::io::{ClientIo, Phase};
+use super::listener::Door;
+use crate::gateway::Gateway;
+use crate::identity::SignedCache;
+use crate::metrics::Timers;
+use crate::serve;
+use crate::upstream::Backend;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use shared::stop::Stop;
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// An accepted connection on its way to a worker.
+pub(super) struct Arrival {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) door: Arc<Door>,
+    pub(super) place: OwnedSemaphorePermit,
+}
+
+/// A worker as the accepting task sees it.
+pub struct WorkerHandle {
+    connections: Arc<AtomicUsize>,
+    arrivals: mpsc::UnboundedSender<Arrival>,
+}
+
+impl WorkerHandle {
+    /// Connections the worker has.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
+    /// Gives the worker a connection. Each holds a place of a bounded number, so the way is never full.
+    pub(super) fn hand(&self, arrival: Arrival) {
+        self.connections.fetch_add(1, Relaxed);
+        if self.arrivals.send(arrival).is_err() {
+            log::warn!("connection dropped: its worker has ended");
+        }
+    }
+}
+
+/// What belongs to one worker alone.
+pub struct Worker {
+    /// What all share.
+    pub gateway: Arc<Gateway>,
+    /// The services, in the order of `Service::ALL`.
+    pub backends: Vec<Backend>,
+    /// Identities signed a moment ago.
+    pub signed: SignedCache,
+    /// Where durations go.
+    pub timers: Timers,
+    /// Told when this worker is to end.
+    pub stop: Stop,
+    connections: Arc<AtomicUsize>,
+    /// Held by everything that is still under way.
+    alive: mpsc::Sender<()>,
+    draining: Cell<bool>,
+}
+
+impl Worker {
+    /// Starts a worker's thread; it ends when every clone of the handle's way in is gone and its connections have
+    /// ended, `grace` later at the latest.
+    ///
+    /// # Errors
+    /// When there is no thread or no runtime to be had.
+    pub fn start(
+        gateway: Arc<Gateway>,
+        number: usize,
+    ) -> io::Result<(WorkerHandle, std::thread::JoinHandle<()>)> {
+        let (arrivals, arriving) = mpsc::unbounded_channel();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let handle = WorkerHandle { connections: Arc::clone(&connections), arrivals };
+        // The runtime cannot move between threads; how its making went comes back this way.
+        let (started, starting) = std::sync::mpsc::sync_channel(1);
+        let work =
+            move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => {
+                    // The starter waits for this.
+                    let _ = started.send(Ok(()));
+                    runtime.block_on(run(gateway, number, connections, arriving));
+                }
+                Err(cause) => {
+                    let _ = started.send(Err(cause));
+                }
+            };
+        let thread = std::thread::Builder::new().name(format!("gateway-{number}")).spawn(work)?;
+        starting.recv().unwrap_or_else(|gone| Err(io::Error::other(gone)))?;
+        Ok((handle, thread))
+    }
+
+    /// Runs `work` beside the requests; the worker waits for it before it ends.
+    pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        let alive = self.alive.clone();
+        tokio::task::spawn_local(async move {
+            work.await;
+            drop(alive);
+        });
+    }
+
+    /// Whether the worker takes no new requests any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+}
+
+async fn run(
+    gateway: Arc<Gateway>,
+    number: usize,
+    connections: Arc<AtomicUsize>,
+    mut arriving: mpsc::UnboundedReceiver<Arrival>,
+) {
+    let (alive, mut all_ended) = mpsc::channel(1);
+    let grace = gateway.grace;
+    let worker = Rc::new(Worker {
+        backends: gateway.backends(number),
+        signed: SignedCache::default(),
+        timers: gateway.metrics.timers(),
+        gateway,
+        stop: Stop::default(),
+        connections,
+        alive,
+        draining: Cell::new(false),
+    });
+    while let Some(arrival) = arriving.recv().await {
+        match tokio::net::TcpStream::from_std(arrival.stream) {
+            Ok(stream) => {
+                let connection =
+                    serve_connection(Rc::clone(&worker), stream, arrival.peer, arrival.door, arrival.place);
+                worker.spawn(connection);
+            }
+            Err(cause) => log::warn!("connection lost on its way to a worker: {cause}"),
+        }
+    }
+    worker.draining.set(true);
+    worker.stop.stop();
+    drop(worker);
+    // Every task holds a sender; when the last is gone there is nothing more to wait for.
+    let ended = tokio::time::timeout(grace, all_ended.recv()).await;
+    if ended.is_err() {
+        log::warn!("requests were still open after {} s and were cut off", grace.as_secs());
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+async fn serve_connection(
+    worker: Rc<Worker>,
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    door: Arc<Door>,
+    _place: OwnedSemaphorePermit,
+) {
+    let _counted = Counted(Arc::clone(&worker.connections));
+    let (limits, timeouts) = (&worker.gateway.config.limits, &worker.gateway.config.timeouts);
+    let phase = Phase::default();
+    let io = ClientIo::new(stream, phase.clone(), Duration::from_secs(timeouts.client_secs));
+    let service = {
+        let worker = Rc::clone(&worker);
+        service_fn(move |request| {
+            serve::serve(Rc::clone(&worker), Arc::clone(&door), peer, phase.clone(), request)
+        })
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(timeouts.keep_alive_secs))
+        .max_header_size(limits.max_header_bytes)
+        .max_buf_size(limits.max_header_bytes.max(1 << 18))
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let outcome = tokio::select! {
+        biased;
+        outcome = connection.as_mut() => outcome,
+        () = worker.stop.stopped() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(cause) = outcome {
+        log::debug!("connection from {peer} ended: {cause}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The services behind the gateway: which replicas each has, which of them to ask, and the connections to them.
+//!
+//! What all workers share ([`Replica`]: load, breaker) are plain counters. What a worker needs for itself
+//! ([`Backend`]: connections, retry budget) is its own, so that no request waits for a lock.
+
+mod backend;
+mod breaker;
+mod budget;
+mod connection;
+mod names;
+mod replica;
+
+pub use backend::{Backend, Refusal, Ticket};
+pub use connection::{Attempt, Pool, Returned};
+pub use names::{Directory, bad_url};
+pub use replica::InFlight;

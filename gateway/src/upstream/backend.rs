@@ -1,0 +1,175 @@
+//! One service as one worker sees it: its replicas with the worker's connections to them, and whom to ask next.
+
+use super::breaker::Pass;
+use super::budget::Budget;
+use super::connection::Pool;
+use super::names::{Replicas, Upstream};
+use super::replica::{InFlight, Replica};
+use crate::routes::Service;
+use shared::clock::SharedClock;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A service, in one worker.
+pub struct Backend {
+    /// Which service.
+    pub service: Service,
+    /// Pays for retries.
+    pub budget: Budget,
+    is_installed: bool,
+    connect_timeout: Duration,
+    clock: SharedClock,
+    news: RefCell<watch::Receiver<Replicas>>,
+    peers: RefCell<Rc<[Peer]>>,
+    dice: Cell<u32>,
+}
+
+#[derive(Clone)]
+struct Peer {
+    replica: Arc<Replica>,
+    pool: Rc<Pool>,
+}
+
+/// Leave to ask one replica.
+pub struct Ticket {
+    /// Its connections.
+    pub pool: Rc<Pool>,
+    replica: Arc<Replica>,
+    pass: Pass,
+    in_flight: InFlight,
+    clock: SharedClock,
+}
+
+/// Why nobody can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such service here.
+    NotInstalled,
+    /// Its name has no address.
+    NoReplica,
+    /// Every replica is resting.
+    AllResting,
+}
+
+impl Ticket {
+    /// The replica answered with something else than "I cannot".
+    pub fn succeeded(&self) {
+        self.replica.succeeded(self.pass);
+    }
+
+    /// It could not be reached, broke off, was too slow, or said that it cannot.
+    pub fn failed(&self) {
+        self.replica.failed(self.pass, self.clock.now().timestamp_micros());
+    }
+
+    /// The weight on the replica, for as long as the answer passes.
+    #[must_use]
+    pub fn into_in_flight(self) -> InFlight {
+        self.in_flight
+    }
+}
+
+impl Backend {
+    /// Sees the service through `upstream`.
+    #[must_use]
+    pub fn new(upstream: &Upstream, connect_timeout: Duration, clock: SharedClock, seed: u32) -> Self {
+        let mut news = upstream.watch();
+        news.mark_changed();
+        Self {
+            service: upstream.service,
+            budget: Budget::default(),
+            is_installed: upstream.is_installed(),
+            connect_timeout,
+            clock,
+            news: RefCell::new(news),
+            peers: RefCell::new(Rc::new([])),
+            dice: Cell::new(seed | 1),
+        }
+    }
+
+    /// The better of two replicas chosen by chance (M. Mitzenmacher, *The Power of Two Choices*): the one with less to
+    /// do. `avoid` is the one that has just failed; it is asked again only when no other can be.
+    ///
+    /// # Errors
+    /// [`Refusal`] when nobody can be asked.
+    pub fn choose(&self, avoid: Option<&Rc<Pool>>) -> Result<Ticket, Refusal> {
+        let peers = self.peers();
+        if peers.is_empty() {
+            return Err(if self.is_installed { Refusal::NoReplica } else { Refusal::NotInstalled });
+        }
+        let now = self.clock.now().timestamp_micros();
+        let is_avoided = |peer: &Peer| avoid.is_some_and(|pool| Rc::ptr_eq(pool, &peer.pool));
+        if let Some(ticket) = self
+            .better_of_two(&peers, now)
+            .filter(|peer| !is_avoided(peer))
+            .and_then(|peer| self.ticket(peer, now))
+        {
+            return Ok(ticket);
+        }
+        let start = self.roll(peers.len());
+        let in_turn = || peers.iter().cycle().skip(start).take(peers.len());
+        let others =
+            in_turn().filter(|peer| !is_avoided(peer)).chain(in_turn().filter(|peer| is_avoided(peer)));
+        others.into_iter().find_map(|peer| self.ticket(peer, now)).ok_or(Refusal::AllResting)
+    }
+
+    /// How many replicas there are.
+    #[must_use]
+    pub fn replica_count(&self) -> usize {
+        self.peers().len()
+    }
+
+    fn better_of_two<'p>(&self, peers: &'p [Peer], now: i64) -> Option<&'p Peer> {
+        if let [only] = peers {
+            return Some(only);
+        }
+        let first = self.roll(peers.len());
+        let second = (first + 1 + self.roll(peers.len() - 1)) % peers.len();
+        let candidates = [peers.get(first)?, peers.get(second)?];
+        let passable = candidates.into_iter().filter(|peer| peer.replica.breaker().is_passable(now));
+        passable.min_by_key(|peer| peer.replica.load())
+    }
+
+    fn ticket(&self, peer: &Peer, now: i64) -> Option<Ticket> {
+        let pass = peer.replica.breaker().enter(now)?;
+        Some(Ticket {
+            pool: Rc::clone(&peer.pool),
+            replica: Arc::clone(&peer.replica),
+            pass,
+            in_flight: InFlight::new(&peer.replica, &self.clock),
+            clock: Arc::clone(&self.clock),
+        })
+    }
+
+    /// The replicas, up to date; asking whether there is news takes no lock.
+    fn peers(&self) -> Rc<[Peer]> {
+        let mut news = self.news.borrow_mut();
+        if news.has_changed().unwrap_or(false) {
+            let replicas = news.borrow_and_update().clone();
+            let known = self.peers.borrow().clone();
+            let pool_of = |replica: &Arc<Replica>| {
+                let kept = known.iter().find(|peer| Arc::ptr_eq(&peer.replica, replica));
+                kept.map_or_else(
+                    || Rc::new(Pool::new(replica.address(), self.connect_timeout)),
+                    |peer| Rc::clone(&peer.pool),
+                )
+            };
+            let peer = |replica: &Arc<Replica>| Peer { replica: Arc::clone(replica), pool: pool_of(replica) };
+            *self.peers.borrow_mut() = replicas.iter().map(peer).collect();
+        }
+        Rc::clone(&self.peers.borrow())
+    }
+
+    /// A number below `sides` (G. Marsaglia, *Xorshift RNGs*); good enough for spreading, and free of locks.
+    fn roll(&self, sides: usize) -> usize {
+        let mut x = self.dice.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.dice.set(x);
+        usize::try_from(x).unwrap_or(0) % sides.max(1)
+    }
+}
