@@ -14,7 +14,7 @@ mod dialect;
 mod notification;
 mod path;
 mod plugins;
-mod python;
+pub(crate) mod python;
 mod winchester;
 
 use std::collections::HashMap;

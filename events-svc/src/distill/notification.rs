@@ -63,12 +63,8 @@ pub fn unwrap_envelope(notification: &Value) -> Result<Cow<'_, Value>, String> {
     if version.as_str() != Some("2.0") {
         return Err(format!("envelope version {version} is not supported"));
     }
-    match message {
-        Value::String(text) => serde_json::from_str(text)
-            .map(Cow::Owned)
-            .map_err(|error| format!("oslo.message is not JSON: {error}")),
-        message => Ok(Cow::Borrowed(message)),
-    }
+    let Value::String(text) = message else { return Ok(Cow::Borrowed(message)) };
+    serde_json::from_str(text).map(Cow::Owned).map_err(|error| format!("oslo.message is not JSON: {error}"))
 }
 
 /// Whether the notification already has the shape that [`dispatched`] makes.

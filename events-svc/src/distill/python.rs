@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// A JSON number, or a boolean taken as one.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Number {
+pub(crate) enum Number {
     /// Whole; wide enough for the sum and product of two 64 bit integers.
     Int(i128),
     /// With a point or an exponent.
@@ -20,7 +20,7 @@ pub(super) enum Number {
 
 impl Number {
     /// The number in a value; text is none.
-    pub(super) fn of(value: &Value) -> Option<Self> {
+    pub(crate) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Bool(truth) => Some(Self::Int(i128::from(*truth))),
             Value::Number(number) => match number.as_i128() {
@@ -32,7 +32,7 @@ impl Number {
     }
 
     /// The nearest double.
-    pub(super) fn as_f64(self) -> f64 {
+    pub(crate) fn as_f64(self) -> f64 {
         match self {
             #[expect(clippy::as_conversions, reason = "the nearest double is what is asked for")]
             Self::Int(whole) => whole as f64,
@@ -41,7 +41,7 @@ impl Number {
     }
 
     /// Back to JSON: an integer beyond 64 bits becomes a float, infinity becomes null.
-    pub(super) fn into_value(self) -> Value {
+    pub(crate) fn into_value(self) -> Value {
         match self {
             Self::Int(whole) => match i64::try_from(whole) {
                 Ok(fits) => fits.into(),
@@ -60,15 +60,12 @@ impl Number {
 }
 
 /// `str(value)`: text as it is, everything else as [`repr`].
-pub(super) fn text(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => Cow::Borrowed(text),
-        other => Cow::Owned(repr(other)),
-    }
+pub(crate) fn text(value: &Value) -> Cow<'_, str> {
+    if let Value::String(text) = value { Cow::Borrowed(text) } else { Cow::Owned(repr(value)) }
 }
 
 /// `repr(value)`: `None`, `True`, `3.0`, `'it'`, `[1, 'a']`, `{'a': {}}`.
-pub(super) fn repr(value: &Value) -> String {
+pub(crate) fn repr(value: &Value) -> String {
     let mut out = String::new();
     write_repr(value, &mut out);
     out
@@ -139,7 +136,7 @@ fn is_printable(c: char) -> bool {
 
 /// `repr(float)`: shortest digits that read back; an exponent, of two digits at least and with its sign,
 /// from 1e16 up and below 1e-4.
-pub(super) fn float_text(float: f64) -> String {
+pub(crate) fn float_text(float: f64) -> String {
     let scientific = format!("{float:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else {
         return scientific.to_lowercase();
@@ -155,7 +152,7 @@ pub(super) fn float_text(float: f64) -> String {
 }
 
 /// `left == right`.
-pub(super) fn equal(left: &Value, right: &Value) -> bool {
+pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Null, Value::Null) => true,
         (Value::String(left), Value::String(right)) => left == right,
@@ -175,7 +172,7 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
 }
 
 /// The order of two values; `None` where Python has none (text and number, objects, null).
-pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
+pub(crate) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
         (Value::Array(left), Value::Array(right)) => {
@@ -187,7 +184,7 @@ pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
 }
 
 /// `int(value)`: numbers cut towards zero; text of digits with sign, blanks around and `_` between.
-pub(super) fn integer(value: &Value) -> Option<i128> {
+pub(crate) fn integer(value: &Value) -> Option<i128> {
     match (value, Number::of(value)) {
         (_, Some(Number::Int(whole))) => Some(whole),
         #[expect(clippy::as_conversions, reason = "saturates, and both ends are beyond any integer trait")]
@@ -202,7 +199,7 @@ pub(super) fn integer(value: &Value) -> Option<i128> {
 }
 
 /// `float(value)`: the same with point and exponent, infinity and not-a-number.
-pub(super) fn float(value: &Value) -> Option<f64> {
+pub(crate) fn float(value: &Value) -> Option<f64> {
     match (value, Number::of(value)) {
         (_, Some(number)) => Some(number.as_f64()),
         (Value::String(text), None) => without_underscores(text.trim())?.parse().ok(),
@@ -230,7 +227,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    /// Right: what CPython 3.11 prints.
+    /// Right: what `CPython` 3.11 prints.
     #[test]
     fn text_forms_are_pythons() {
         for (value, expected) in [

@@ -45,6 +45,7 @@ pub fn parse(file: &str, text: &str) -> Result<Node, Error> {
     let mut loader = Loader {
         parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
         file: file.into(),
+        lines: u32::try_from(text.lines().count()).unwrap_or(u32::MAX).max(1),
         anchors: HashMap::new(),
         alias_bytes_left: MAX_ALIAS_BYTES,
     };
@@ -54,6 +55,7 @@ pub fn parse(file: &str, text: &str) -> Result<Node, Error> {
 struct Loader<'input> {
     parser: Parser<'input, StrInput<'input>>,
     file: Arc<str>,
+    lines: u32,
     anchors: HashMap<usize, Anchored>,
     alias_bytes_left: usize,
 }
@@ -217,7 +219,9 @@ impl<'input> Loader<'input> {
     }
 
     fn scan_error(&self, error: &ScanError) -> Error {
-        self.error(u32::try_from(error.marker().line()).unwrap_or(u32::MAX), error.info())
+        let line = u32::try_from(error.marker().line()).unwrap_or(u32::MAX);
+        // What is missing at the end is reported on the line after it.
+        self.error(line.min(self.lines), error.info())
     }
 }
 

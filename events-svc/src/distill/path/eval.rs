@@ -31,7 +31,14 @@ enum Step<'a> {
     /// The document itself, or a value an operator made.
     None,
     Field(&'a str),
-    Index(usize),
+    /// As it is written in the path, or from the start.
+    Index(i64),
+}
+
+impl Step<'_> {
+    fn of(index: usize) -> Self {
+        Self::Index(i64::try_from(index).unwrap_or(i64::MAX))
+    }
 }
 
 impl<'a> Place<'a> {
@@ -90,7 +97,8 @@ impl Walk {
                 }
                 found(top)
             }
-            Path::Parent => at.above.map_or(Flow::Continue(()), |above| found(above)),
+            // Quirk: above the document there is a null.
+            Path::Parent => found(at.above.unwrap_or(&Place::top(&Value::Null))),
             Path::Child(left, right) => self.path(left, at, &mut |place| self.path(right, place, found)),
             Path::Union(left, right) => {
                 self.path(left, at, found)?;
@@ -102,11 +110,22 @@ impl Walk {
             Path::Where(left, right) => self.path(left, at, &mut |place| {
                 if self.finds(right, place) { found(place) } else { Flow::Continue(()) }
             }),
-            Path::Fields(_) | Path::AnyField => self.fields(path, at, found),
-            Path::Index(_) | Path::Slice(..) | Path::Filter(_) => self.items(path, at, found),
-            Path::Sort(_) | Path::Len | Path::Split(..) | Path::Sub(..) | Path::Arithmetic(..) => {
-                self.made(path, at, found)
+            Path::Fields(names) => self.fields(names, at, found),
+            Path::AnyField => self.members(at, found),
+            Path::Index(index) => self.index(*index, at, found),
+            Path::Slice(start, end) => self.slice(*start, *end, at, found),
+            Path::Filter(conditions) => self.filter(conditions, at, found),
+            Path::Sort(keys) => self.sort(keys, at, found),
+            Path::Len => made(length(at.value), found),
+            Path::Split(separator, segment, cuts) => {
+                let text = at.value.as_str();
+                made(text.and_then(|text| operators::split(text, *separator, *segment, *cuts)), found)
             }
+            Path::Sub(regex, replacement) => {
+                let text = at.value.as_str();
+                made(text.and_then(|text| operators::substitute(text, regex, replacement)), found)
+            }
+            Path::Arithmetic(left, sign, right) => self.arithmetic(at, left, *sign, right, found),
         }
     }
 
@@ -124,7 +143,7 @@ impl Walk {
         self.path(path, at, found)?;
         if let Value::Array(items) = at.value {
             for (index, item) in items.iter().enumerate() {
-                self.descend(path, &at.below(item, Step::Index(index)), found)?;
+                self.descend(path, &at.below(item, Step::of(index)), found)?;
             }
         }
         if let Value::Object(members) = at.value {
@@ -135,16 +154,18 @@ impl Walk {
         Flow::Continue(())
     }
 
-    fn fields(&self, path: &Path, at: &Place<'_>, found: Found<'_>) -> Flow {
+    fn fields(&self, names: &[String], at: &Place<'_>, found: Found<'_>) -> Flow {
         let Value::Object(members) = at.value else { return Flow::Continue(()) };
-        if let Path::Fields(names) = path {
-            for name in names {
-                if let Some(member) = members.get(name) {
-                    found(&at.below(member, Step::Field(name)))?;
-                }
+        for name in names {
+            if let Some(member) = members.get(name) {
+                found(&at.below(member, Step::Field(name)))?;
             }
-            return Flow::Continue(());
         }
+        Flow::Continue(())
+    }
+
+    fn members(&self, at: &Place<'_>, found: Found<'_>) -> Flow {
+        let Value::Object(members) = at.value else { return Flow::Continue(()) };
         for (name, member) in members {
             self.charge(1)?;
             found(&at.below(member, Step::Field(name)))?;
@@ -152,41 +173,44 @@ impl Walk {
         Flow::Continue(())
     }
 
-    fn items(&self, path: &Path, at: &Place<'_>, found: Found<'_>) -> Flow {
-        let items: &[Value] = match (path, at.value) {
-            (_, Value::Array(items)) => items,
-            // An index into a text is one of its characters.
-            (Path::Index(index), Value::String(text)) => {
-                let place = usize::try_from(*index).ok().or_else(|| from_end(*index, text.chars().count()));
-                let Some(c) = place.and_then(|place| text.chars().nth(place)) else {
-                    return Flow::Continue(());
-                };
-                return found(&at.below(&c.to_string().into(), Step::None));
+    /// An item of a list; of a text, one of its characters.
+    fn index(&self, index: i64, at: &Place<'_>, found: Found<'_>) -> Flow {
+        if let Value::Array(items) = at.value {
+            let item = position(index, items.len()).and_then(|place| items.get(place));
+            return item.map_or(Flow::Continue(()), |item| found(&at.below(item, Step::Index(index))));
+        }
+        let character = at.value.as_str().and_then(|text| {
+            let length = if index < 0 { text.chars().count() } else { 0 };
+            text.chars().nth(position(index, length)?)
+        });
+        character.map_or(Flow::Continue(()), |c| found(&at.below(&c.to_string().into(), Step::Index(index))))
+    }
+
+    /// A part of a list. What is no list is a list of itself here; but not a float or null.
+    fn slice(&self, start: Option<i64>, end: Option<i64>, at: &Place<'_>, found: Found<'_>) -> Flow {
+        let Value::Array(items) = at.value else {
+            if at.value.is_null() || at.value.is_f64() {
+                return Flow::Continue(());
             }
-            // What is no list is a list of itself for a slice, but not a float or null.
-            (Path::Slice(..), Value::Object(_) | Value::String(_) | Value::Bool(_)) => {
-                std::slice::from_ref(at.value)
-            }
-            (Path::Slice(..), Value::Number(number)) if !number.is_f64() => std::slice::from_ref(at.value),
-            _ => return Flow::Continue(()),
+            self.charge(size(at.value))?;
+            let list = Value::Array(vec![at.value.clone()]);
+            return self.slice(start, end, &Place { value: &list, above: at.above, step: at.step }, found);
         };
-        let (start, end) = match path {
-            Path::Index(index) => {
-                let start = usize::try_from(*index).ok().or_else(|| from_end(*index, items.len()));
-                let Some(start) = start else { return Flow::Continue(()) };
-                (start, start.saturating_add(1))
-            }
-            Path::Slice(start, end) => (bound(*start, items.len(), 0), bound(*end, items.len(), items.len())),
-            _ => (0, items.len()),
-        };
+        let (start, end) = (bound(start, items.len(), 0), bound(end, items.len(), items.len()));
         for (index, item) in items.iter().enumerate().take(end).skip(start) {
             self.charge(1)?;
-            if let Path::Filter(conditions) = path
-                && !conditions.iter().all(|condition| self.passes(condition, item))
-            {
-                continue;
+            found(&at.below(item, Step::of(index)))?;
+        }
+        Flow::Continue(())
+    }
+
+    fn filter(&self, conditions: &[Condition], at: &Place<'_>, found: Found<'_>) -> Flow {
+        let Value::Array(items) = at.value else { return Flow::Continue(()) };
+        for (index, item) in items.iter().enumerate() {
+            self.charge(1)?;
+            if conditions.iter().all(|condition| self.passes(condition, item)) {
+                found(&at.below(item, Step::of(index)))?;
             }
-            found(&at.below(item, Step::Index(index)))?;
         }
         Flow::Continue(())
     }
@@ -201,52 +225,27 @@ impl Walk {
         passed
     }
 
-    /// Paths whose matches are new values: they have no place above.
-    fn made(&self, path: &Path, at: &Place<'_>, found: Found<'_>) -> Flow {
-        let value = match (path, at.value) {
-            (Path::Sort(keys), value) => {
-                self.charge(size(value))?;
-                self.sorted(value, keys)
-            }
-            (Path::Len, Value::String(text)) => Some(text.chars().count().into()),
-            (Path::Len, Value::Array(items)) => Some(items.len().into()),
-            (Path::Len, Value::Object(members)) => Some(members.len().into()),
-            (Path::Split(separator, segment, cuts), Value::String(text)) => {
-                operators::split(text, *separator, *segment, *cuts).map(Value::from)
-            }
-            (Path::Sub(regex, replacement), Value::String(text)) => {
-                operators::substitute(text, regex, replacement).map(Value::from)
-            }
-            (Path::Arithmetic(left, sign, right), _) => {
-                return self.arithmetic(at, left, *sign, right, found);
-            }
-            _ => None,
-        };
-        value.map_or(Flow::Continue(()), |value| found(&Place::top(&value)))
-    }
-
-    /// A list in order; of an object, without keys, its names in order.
-    fn sorted(&self, value: &Value, keys: &[(Path, bool)]) -> Option<Value> {
-        let by_value = |left: &Value, right: &Value| python::compare(left, right).map(Ordering::is_lt);
-        match value {
-            Value::Object(members) if keys.is_empty() => {
-                let mut names: Vec<&String> = members.keys().collect();
-                names.sort();
-                Some(names.into_iter().map(String::as_str).collect())
-            }
-            Value::Array(items) => {
-                let items: Vec<&Value> = items.iter().collect();
-                let sorted = operators::merge_sort(&items, &mut |left, right| {
-                    if keys.is_empty() { by_value(left, right) } else { self.is_before(left, right, keys) }
-                });
-                sorted.map(|items| items.into_iter().cloned().collect())
-            }
-            _ => None,
+    /// A list in order; of an object, without keys, its names in order. What else there is stays as it is.
+    fn sort(&self, keys: &[(Path, bool)], at: &Place<'_>, found: Found<'_>) -> Flow {
+        if let Value::Object(members) = at.value
+            && keys.is_empty()
+        {
+            let mut names: Vec<&str> = members.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            return made(Some(names), found);
         }
+        let Value::Array(items) = at.value else { return found(at) };
+        self.charge(size(at.value))?;
+        let items: Vec<&Value> = items.iter().collect();
+        let sorted = operators::merge_sort(&items, &mut |left, right| self.is_before(left, right, keys));
+        made(sorted.map(|items| items.into_iter().cloned().collect::<Vec<_>>()), found)
     }
 
-    /// Compares by the first key that both have once and that differs.
+    /// Compares by the first key that both have once and that differs; without keys, the values themselves.
     fn is_before(&self, left: &Value, right: &Value, keys: &[(Path, bool)]) -> Option<bool> {
+        if keys.is_empty() {
+            return python::compare(left, right).map(Ordering::is_lt);
+        }
         for (key, descending) in keys {
             let (Some(left), Some(right)) = (self.only(key, left), self.only(key, right)) else { continue };
             if !python::equal(&left, &right) {
@@ -308,12 +307,30 @@ impl Walk {
     }
 }
 
-/// -1 is the last of so many.
-fn from_end(index: i64, length: usize) -> Option<usize> {
-    length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?)
+/// Hands over a value that an operator made; it has no place above.
+fn made<T>(value: Option<T>, found: Found<'_>) -> Flow
+where
+    Value: From<T>,
+{
+    value.map_or(Flow::Continue(()), |value| found(&Place::top(&Value::from(value))))
 }
 
+fn length(value: &Value) -> Option<usize> {
+    match value {
+        Value::String(text) => Some(text.chars().count()),
+        Value::Array(items) => Some(items.len()),
+        Value::Object(members) => Some(members.len()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// The place of an index in so many; -1 is the last.
+fn position(index: i64, length: usize) -> Option<usize> {
+    let distance = usize::try_from(index.unsigned_abs()).ok()?;
+    if index < 0 { length.checked_sub(distance) } else { Some(distance) }
+}
+
+/// The place of one end of a slice.
 fn bound(index: Option<i64>, length: usize, absent: usize) -> usize {
-    let Some(index) = index else { return absent };
-    usize::try_from(index).unwrap_or_else(|_| from_end(index, length).unwrap_or(0))
+    index.map_or(absent, |index| position(index, length).unwrap_or(0))
 }

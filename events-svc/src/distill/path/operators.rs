@@ -65,10 +65,10 @@ pub(in super::super) enum Test {
 
 impl Test {
     pub(super) fn text(comparison: Comparison, text: &str) -> Result<Self, String> {
-        match comparison {
-            Comparison::Like => Ok(Self::Like(regex(&format!(r"\A(?:{text})"))?)),
-            _ => Ok(Self::Value(comparison, text.into())),
+        if comparison == Comparison::Like {
+            return regex(&format!(r"\A(?:{text})")).map(Self::Like);
         }
+        Ok(Self::Value(comparison, text.into()))
     }
 
     pub(super) fn integer(comparison: Comparison, number: i64) -> Self {
@@ -114,7 +114,7 @@ fn regex(text: &str) -> Result<Regex, String> {
 /// Parses `split(SEPARATOR, SEGMENT, MOST CUTS)`; -1 cuts without limit.
 pub(super) fn parse_split(call: &str) -> Result<Path, String> {
     static FORM: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\Asplit\((.),\s*([0-9]+),\s*(-1|[0-9]+)\)").ok());
+        LazyLock::new(|| Regex::new(r"\Asplit\((.),\s+([0-9]+),\s+(-1|[0-9]+)\)").ok());
     let wrong = || format!("'{call}' is not split(SEPARATOR, SEGMENT, MAX)");
     let found = FORM.as_ref().and_then(|form| form.captures(call)).ok_or_else(wrong)?;
     let (_, [separator, segment, cuts]) = found.extract();
@@ -251,7 +251,7 @@ fn repeat(value: &Value, times: &Value, limit: usize) -> Option<Value> {
     match value {
         Value::String(text) => Some(text.repeat(times).into()),
         Value::Array(items) => Some(std::iter::repeat_n(items, times).flatten().cloned().collect()),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     }
 }
 
@@ -261,7 +261,9 @@ pub(super) fn size(value: &Value) -> usize {
         Value::Null | Value::Bool(_) | Value::Number(_) => 1,
         Value::String(text) => 1 + text.len(),
         Value::Array(items) => items.iter().fold(1, |sum, item| sum + size(item)),
-        Value::Object(members) => members.iter().fold(1, |sum, (name, member)| sum + name.len() + size(member)),
+        Value::Object(members) => {
+            members.iter().fold(1, |sum, (name, member)| sum + name.len() + size(member))
+        }
     }
 }
 

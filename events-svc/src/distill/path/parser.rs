@@ -4,6 +4,8 @@
 //! of `a`. A bracket belongs to everything before it up to the enclosing parenthesis. The signs `+ - *` are
 //! weaker than all of these, equal among themselves and right-associative: `10 - 3 - 2` is 9.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "every token that is not asked for is treated alike")]
+
 use super::lexer::{Token, tokens};
 use super::operators::{self, Test};
 use super::{Condition, Grammar, Operand, Path};

@@ -1,3 +1,5 @@
+#![expect(clippy::panic, reason = "helpers of tests")]
+
 use std::io::Read;
 
 use proptest::prelude::*;
@@ -102,7 +104,10 @@ fn places_have_dotted_names() {
         found(path, Grammar::Extended, &notification()).into_iter().map(|(name, _)| name).collect()
     };
     assert_eq!(names("payload.nics[1].mac"), ["payload.nics.[1].mac"]);
-    assert_eq!(names("$.payload..bw_in"), ["payload.bandwidth.public.bw_in", "payload.bandwidth.private.bw_in"]);
+    assert_eq!(
+        names("$.payload..bw_in"),
+        ["payload.bandwidth.public.bw_in", "payload.bandwidth.private.bw_in"]
+    );
     assert_eq!(names("publisher_id.`split(., 0, -1)`"), [""]);
     assert_eq!(names("$"), [""]);
 }
@@ -159,25 +164,38 @@ fn endless_walks_are_given_up() {
     for _ in 0..60 {
         document = json!([document, {"a": "x".repeat(200)}]);
     }
-    for path in ["$..`this`..`this`..`this`..`this`..zz", "$..*.`sorted`..*..zz", "$..a * 100000000"] {
+    let walked = |path| {
         let path = Path::parse(path, Grammar::Extended).unwrap();
-        let walked = path.visit(&document, &mut |_| ControlFlow::Continue(()));
-        // The last one is no text that long: nothing matches.
-        assert!(walked == Err(TooManySteps) || matches!(path, Path::Arithmetic(..)), "{path:?}");
+        let mut matches = 0;
+        let walked = path.visit(&document, &mut |_| {
+            matches += 1;
+            ControlFlow::Continue(())
+        });
+        walked.map(|()| matches)
+    };
+    for path in [
+        "$..`this`..`this`..`this`..`this`..zz",
+        "$..[/@]..[/@]..[/@]..zz",
+        "$..`this`[*]..[*]..[*]..[*]..zz",
+    ] {
+        assert_eq!(walked(path), Err(TooManySteps), "{path}");
     }
+    assert_eq!(walked("$..a * 100000000"), Ok(0), "no text grows that long");
 }
 
 /// 6 000 generated paths and what the original packages found, recorded by `e2e/judges/paths-generate.py`.
 #[test]
 fn paths_find_what_the_originals_find() {
-    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/paths.jsonl.gz")).unwrap();
+    let file =
+        std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/paths.jsonl.gz")).unwrap();
     let mut text = String::new();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
     let mut lines = text.lines();
     let documents: Vec<Value> = serde_json::from_str(lines.next().unwrap()).unwrap();
     let (mut wrong, mut compared, mut plus) = (Vec::new(), 0, 0);
     for line in lines {
-        let (grammar, path, document, answer): (String, String, usize, Value) = serde_json::from_str(line).unwrap();
+        let (grammar, path, document, answer): (String, String, usize, Value) =
+            serde_json::from_str(line).unwrap();
         let grammar = if grammar == "plain" { Grammar::Plain } else { Grammar::Extended };
         let ours = match Path::parse(&path, grammar) {
             Err(_) => json!("refused"),
@@ -204,14 +222,15 @@ fn paths_find_what_the_originals_find() {
         }
     }
     assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(compared == 6000 && plus < 300, "{compared} compared, {plus} on purpose");
+    assert!(compared == 6000 && plus == 10, "{compared} compared, {plus} on purpose");
 }
 
 /// Paths that the original refuses or cannot search, and that are clear enough to be taken.
 fn is_plus(path: &str, answer: &Value, ours: &Value) -> bool {
     let refused = answer == "refused" && ours.is_array();
     // A bare `true` as a name; a filter or sort without a path before it; `1 + 1.5`.
-    let taken = ["true", "false", ".[?", ".[/", ".[\\", "([?", "|[?", "[?[?"].iter().any(|part| path.contains(part));
+    let taken =
+        ["true", "false", ".[?", ".[/", ".[\\", "([?", "|[?", "[?[?"].iter().any(|part| path.contains(part));
     let numbers = path.contains(". ") || path.contains("1.5");
     refused && (taken || numbers || path.starts_with("[?") || path.starts_with("[/") || path.starts_with("[\\"))
         // `a & b` is two conditions of a filter, and nothing elsewhere.
