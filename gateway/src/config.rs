@@ -4,6 +4,7 @@ mod cidr;
 
 pub use cidr::Cidr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::config::{AuthMode, Common, ConfigError, list_or_commas};
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 pub type Upstreams = BTreeMap<String, Vec<String>>;
 
 /// The section `gateway`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address of the main listener; port 0 takes a free one.
@@ -66,7 +67,7 @@ impl Default for Config {
 }
 
 /// Addresses of the compat listeners; unset ones are off.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compat {
     /// `StackTach` v3: streams, events and notifications. Original port 8000.
@@ -97,7 +98,7 @@ impl Compat {
 }
 
 /// Replicas of each service as base URLs, `http://host:port`. A host name may stand for many addresses.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamLists {
     /// events-svc.
@@ -136,7 +137,7 @@ impl UpstreamLists {
 }
 
 /// What callers may ask for at once. Over a body limit: 413; over the others: 429 or 503 with `Retry-After`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Client connections held open at most; further ones wait unaccepted.
@@ -179,7 +180,7 @@ impl Default for Limits {
 }
 
 /// How long things may take. Past a service's time: 504.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// Milliseconds for a connection to a replica.

@@ -59,7 +59,7 @@ pub enum StartError {
 
 /// A gateway that answers.
 pub struct Running {
-    urls: Vec<(&'static str, String)>,
+    listeners: Vec<(&'static str, String)>,
     stop: Stop,
     tasks: Vec<JoinHandle<()>>,
     workers: Arc<[WorkerHandle]>,
@@ -67,16 +67,16 @@ pub struct Running {
 }
 
 impl Running {
-    /// Base URL of the main listener.
+    /// Base URL of every listener, the main one first.
     #[must_use]
-    pub fn url(&self) -> String {
-        self.urls.first().map(|(_, url)| url.clone()).unwrap_or_default()
+    pub fn urls(&self) -> Vec<String> {
+        self.listeners.iter().map(|(_, url)| url.clone()).collect()
     }
 
     /// Name (`main`, `stacktach`, `panko`, `snap`, `annotate`, `fifo`) and base URL of every listener.
     #[must_use]
-    pub fn urls(&self) -> &[(&'static str, String)] {
-        &self.urls
+    pub fn listeners(&self) -> &[(&'static str, String)] {
+        &self.listeners
     }
 
     /// Takes no new connections, lets open requests end within the time the settings give, then returns. Watch streams
@@ -143,12 +143,12 @@ pub async fn start(
     let period = Duration::from_secs(gateway.config.dns_refresh_secs);
     let mut tasks = vec![tokio::spawn(directory.keep_fresh(period, stop.clone()))];
     let places = Arc::new(Semaphore::new(gateway.config.limits.max_connections));
-    let mut urls = Vec::new();
+    let mut open = Vec::new();
     for (name, listener) in listeners {
-        urls.push((name, format!("http://{}", listener.address()?)));
+        open.push((name, format!("http://{}", listener.address()?)));
         tasks.push(tokio::spawn(listener.accept(Arc::clone(&workers), Arc::clone(&places), stop.clone())));
     }
-    Ok(Running { urls, stop, tasks, workers, threads })
+    Ok(Running { listeners: open, stop, tasks, workers, threads })
 }
 
 async fn bind(config: &Config) -> std::io::Result<Vec<(&'static str, Listener)>> {

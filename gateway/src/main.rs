@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
     )
     .await
     .context("gateway not started")?;
-    for (name, url) in running.urls() {
+    for (name, url) in running.listeners() {
         log::info!(listener = *name; "listening on {url}");
     }
     stop::signalled().await?;

@@ -73,7 +73,7 @@ impl Setup {
 impl Gateway {
     /// `host:port` of the listener called `name`.
     pub fn address(&self, name: &str) -> String {
-        let (_, url) = self.running.urls().iter().find(|(own, _)| *own == name).unwrap();
+        let (_, url) = self.running.listeners().iter().find(|(own, _)| *own == name).unwrap();
         url.strip_prefix("http://").unwrap().to_owned()
     }
 
