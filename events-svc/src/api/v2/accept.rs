@@ -140,10 +140,12 @@ impl Accept {
     fn acceptable<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
         let Some(ranges) = &self.ranges else { return offers.first().copied() };
         let weight = |offer: &str| {
-            let covering = ranges.iter().rev().filter_map(|range| Some((range.specificity(offer)?, range.weight)));
+            let covering =
+                ranges.iter().rev().filter_map(|range| Some((range.specificity(offer)?, range.weight)));
             covering.max_by_key(|(specificity, _)| *specificity).map_or(0, |(_, weight)| weight)
         };
-        let weighed = offers.iter().rev().map(|offer| (weight(offer), *offer)).filter(|(weight, _)| *weight > 0);
+        let weighed =
+            offers.iter().rev().map(|offer| (weight(offer), *offer)).filter(|(weight, _)| *weight > 0);
         weighed.max_by_key(|(weight, _)| *weight).map(|(_, offer)| offer)
     }
 }
@@ -169,7 +171,8 @@ fn ranges(text: &str) -> Option<Vec<Range>> {
 
 fn range(element: &str) -> Option<Range> {
     let mut parts = split(element, ';').into_iter().map(str::trim);
-    let (kind, subtype) = parts.next()?.split_once('/').filter(|(kind, sub)| is_token(kind) && is_token(sub))?;
+    let (kind, subtype) =
+        parts.next()?.split_once('/').filter(|(kind, sub)| is_token(kind) && is_token(sub))?;
     let mut range =
         Range { kind: kind.to_lowercase(), subtype: subtype.to_lowercase(), is_bare: true, weight: 1000 };
     let mut is_weighed = false;

@@ -70,10 +70,11 @@ impl Fault {
             log::error!("{self:?}");
         }
         let mut answer = HttpResponse::build(self.status_code());
-        match self {
-            Self::MethodNotAllowed(_, allowed) => drop(answer.insert_header((header::ALLOW, *allowed))),
-            Self::Unavailable(_) => drop(answer.insert_header((header::RETRY_AFTER, "1"))),
-            _ => {}
+        if let Self::MethodNotAllowed(_, allowed) = self {
+            answer.insert_header((header::ALLOW, *allowed));
+        }
+        if let Self::Unavailable(_) = self {
+            answer.insert_header((header::RETRY_AFTER, "1"));
         }
         if accept.prefers_xml_error() {
             let body = format!("<error_message>{}</error_message>", self.xml(accept));
@@ -87,7 +88,9 @@ impl Fault {
         match self {
             Self::NoSuchPath => Layer::Access("The resource could not be found."),
             Self::MethodNotAllowed(..) => Layer::Access(""),
-            Self::NotAcceptable => Layer::Access("No representation of the resource is acceptable to the client."),
+            Self::NotAcceptable => {
+                Layer::Access("No representation of the resource is acceptable to the client.")
+            }
             Self::Malformed => Layer::Access("The request is malformed."),
             Self::Forbidden => Layer::Access("Access was denied to this resource."),
             Self::NotAdmin(_) => Layer::Access("The caller may not use this resource."),
@@ -110,7 +113,9 @@ impl Fault {
 
     fn json(&self, accept: &Accept) -> Value {
         match (self.layer(), accept.representation()) {
-            (Layer::Api(code), Some(Representation::Xml | Representation::TextXml)) => self.xml_fault(code).into(),
+            (Layer::Api(code), Some(Representation::Xml | Representation::TextXml)) => {
+                self.xml_fault(code).into()
+            }
             (Layer::Api(code), Some(Representation::Json) | None) => {
                 json!({ "faultcode": code, "faultstring": self.to_string(), "debuginfo": null })
             }
@@ -120,7 +125,7 @@ impl Fault {
 
     fn xml_fault(&self, code: &str) -> String {
         let text = xml::escaped(&self.to_string());
-        format!("<error><faultcode>{code}</faultcode><faultstring>{text}</faultstring><debuginfo /></error>")
+        format!("<error><faultcode>{code}</faultcode><faultstring>{text}</faultstring><debuginfo/></error>")
     }
 
     fn page(&self, page: Page, explanation: &str) -> Value {

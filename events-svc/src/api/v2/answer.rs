@@ -1,0 +1,173 @@
+//! Lists as answers: written piece by piece, so that a long one never stands in memory whole.
+//!
+//! The first piece is read before the answer begins, so that a fault still has its status. A list of one piece goes
+//! out with its length; a longer one is streamed, each piece one turn at the database.
+
+use super::accept::Representation;
+use super::error::Fault;
+use super::xml;
+use crate::model::TraitDescription;
+use crate::store::{StoreError, StoredEvent};
+use crate::wire::quoted;
+use crate::wire::v2::{push_event, trait_head};
+use actix_web::HttpResponse;
+use actix_web::web::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use shared::db::{Db, DbConn};
+use std::future::ready;
+
+/// Events or values that one piece reads from the database.
+pub(super) const PIECE: usize = 1000;
+
+/// The text of a list in the making.
+pub(super) struct Items {
+    to: Representation,
+    text: String,
+    is_empty: bool,
+}
+
+impl Items {
+    fn open(to: Representation) -> Self {
+        let text = if to.is_xml() { "<result>" } else { "[" };
+        Self { to, text: text.into(), is_empty: true }
+    }
+
+    fn close(&mut self) {
+        match (self.to.is_xml(), self.is_empty) {
+            (false, _) => self.text.push(']'),
+            (true, false) => self.text.push_str("</result>"),
+            (true, true) => self.text = "<result />".into(),
+        }
+    }
+
+    /// Separates an item from the one before it, and says whether it is XML.
+    fn begin(&mut self) -> bool {
+        if !self.to.is_xml() && !self.is_empty {
+            self.text.push(',');
+        }
+        self.is_empty = false;
+        self.to.is_xml()
+    }
+
+    /// A whole event.
+    pub(super) fn push_event(&mut self, event: &StoredEvent) -> Result<(), StoreError> {
+        if self.begin() {
+            self.text.push_str("<item>");
+            push_xml_event(&mut self.text, event)?;
+            self.text.push_str("</item>");
+        } else {
+            push_event(&mut self.text, &event.head, &event.raw);
+        }
+        Ok(())
+    }
+
+    /// A text: the name of an event type.
+    pub(super) fn push_text(&mut self, text: &str) {
+        if self.begin() {
+            xml::push_text(&mut self.text, text);
+        } else {
+            self.text.push_str(&quoted(text));
+        }
+    }
+
+    /// Name and type of a trait.
+    pub(super) fn push_description(&mut self, description: &TraitDescription) {
+        if self.begin() {
+            xml::push_description(&mut self.text, description);
+        } else {
+            let (kind, name) = (quoted(&description.kind), quoted(&description.name));
+            self.text.push_str(&format!("{{\"type\":{kind},\"name\":{name}}}"));
+        }
+    }
+
+    /// An instance of a trait.
+    pub(super) fn push_trait(&mut self, description: &TraitDescription, value: &str) {
+        let TraitDescription { name, kind } = description;
+        if self.begin() {
+            xml::push_trait(&mut self.text, name, value, kind);
+        } else {
+            self.text.push_str(&trait_head(name, kind));
+            // `quoted` begins with the quote that `trait_head` has written already.
+            self.text.push_str(quoted(value).get(1..).unwrap_or("\""));
+            self.text.push('}');
+        }
+    }
+}
+
+fn push_xml_event(out: &mut String, event: &StoredEvent) -> Result<(), StoreError> {
+    let mut json = String::with_capacity(event.head.len() + event.raw.len() + 1);
+    push_event(&mut json, &event.head, &event.raw);
+    let unreadable = |cause: serde_json::Error| diesel::result::Error::DeserializationError(Box::new(cause));
+    Ok(xml::push_event(out, &json).map_err(unreadable)?)
+}
+
+/// One event as the whole answer.
+pub(super) fn single(to: Representation, event: &StoredEvent) -> Result<HttpResponse, Fault> {
+    let mut body = String::new();
+    if to.is_xml() {
+        body.push_str("<result>");
+        push_xml_event(&mut body, event)?;
+        body.push_str("</result>");
+    } else {
+        push_event(&mut body, &event.head, &event.raw);
+    }
+    Ok(HttpResponse::Ok().content_type(to.content_type()).body(body))
+}
+
+/// Answers a list. `turn` adds items and tells where the next turn goes on; `None` ends the list.
+pub(super) async fn list<S, F>(db: &Db, to: Representation, start: S, turn: F) -> Result<HttpResponse, Fault>
+where
+    S: Send + 'static,
+    F: Fn(&mut DbConn, S, &mut Items) -> Result<Option<S>, StoreError> + Clone + Send + 'static,
+{
+    let list = List { db: db.clone(), items: Items::open(to), turn };
+    let (first, rest) = list.piece(start).await?;
+    let mut answer = HttpResponse::Ok();
+    answer.content_type(to.content_type());
+    if rest.is_none() {
+        return Ok(answer.body(first));
+    }
+    let later = stream::try_unfold(rest, async |rest| {
+        let Some((list, state)) = rest else { return Ok(None) };
+        list.piece(state).await.map(Some)
+    });
+    // Too late for a status: the client sees the answer break off.
+    let later = later.inspect_err(|fault: &Fault| log::error!("an answer broke off: {fault:?}"));
+    Ok(answer.streaming(stream::once(ready(Ok(first))).chain(later).map_ok(Bytes::from)))
+}
+
+struct List<F> {
+    db: Db,
+    items: Items,
+    turn: F,
+}
+
+impl<F> List<F> {
+    /// Turns until there is text to send; the list comes back unless it has ended.
+    async fn piece<S>(self, mut state: S) -> Result<(String, Option<(Self, S)>), Fault>
+    where
+        S: Send + 'static,
+        F: Fn(&mut DbConn, S, &mut Items) -> Result<Option<S>, StoreError> + Clone + Send + 'static,
+    {
+        let Self { db, mut items, turn } = self;
+        loop {
+            let this_turn = turn.clone();
+            let read = db.read(move |conn| {
+                let next = this_turn(conn, state, &mut items)?;
+                Ok::<_, StoreError>((items, next))
+            });
+            let (read_items, next) = read.await?;
+            items = read_items;
+            let Some(next) = next else {
+                items.close();
+                return Ok((items.text, None));
+            };
+            // An empty piece would end the answer.
+            if !items.text.is_empty() {
+                let piece = std::mem::take(&mut items.text);
+                return Ok((piece, Some((Self { db, items, turn }, next))));
+            }
+            state = next;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `GET /v2/events` and `GET /v2/events/{message_id}`.
+
+use super::accept::Representation;
+use super::access::Caller;
+use super::answer::{self, Items, PIECE};
+use super::error::Fault;
+use super::filter;
+use super::query::Arguments;
+use super::received::Received;
+use crate::config::Config;
+use crate::model::{EventFilter, Visibility};
+use crate::store::{self, StoreError};
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use shared::db::{Db, DbConn};
+
+/// `GET /v2/events`: the events that meet all filters, oldest first unless `sort` says otherwise.
+pub(super) async fn list_events(
+    to: Representation,
+    caller: Caller,
+    received: Received,
+    config: Data<Config>,
+    db: Data<Db>,
+) -> Result<HttpResponse, Fault> {
+    let start = filter::read(&caller, Arguments::read(&received)?, &config)?;
+    answer::list(&db, to, start, push_events).await
+}
+
+/// Adds the next events of a page; what is left of the limit goes on after the last one.
+fn push_events(
+    conn: &mut DbConn,
+    (visibility, mut filter): (Visibility, EventFilter),
+    items: &mut Items,
+) -> Result<Option<(Visibility, EventFilter)>, StoreError> {
+    let wanted = filter.limit;
+    filter.limit = wanted.min(PIECE);
+    let events = store::list_events(conn, &visibility, &filter)?;
+    for event in &events {
+        items.push_event(event)?;
+    }
+    let is_full = events.len() == filter.limit;
+    filter.limit = wanted - events.len();
+    filter.marker = events.into_iter().next_back().map(|event| event.message_id);
+    Ok((is_full && filter.limit > 0).then_some((visibility, filter)))
+}
+
+/// `GET /v2/events/{message_id}`: one event; 404 when it is not there or not for the caller's eyes.
+pub(super) async fn find_event(
+    to: Representation,
+    caller: Caller,
+    path: Path<String>,
+    received: Received,
+    db: Data<Db>,
+) -> Result<HttpResponse, Fault> {
+    let id = path.into_inner();
+    received.refuse_arguments()?;
+    let missing = Fault::EventNotFound(id.clone());
+    if id.contains('\0') {
+        return Err(missing);
+    }
+    let found = db.read(move |conn| store::find_event(conn, &caller.visibility(), &id)).await?;
+    answer::single(to, &found.ok_or(missing)?)
+}

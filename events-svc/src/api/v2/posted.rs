@@ -1,0 +1,176 @@
+//! Reading of posted events: the form of ceilometer's HTTP publisher, traits as arrays or as objects
+//! (events-v2.md, section 13).
+//!
+//! Each event is read on its own from its text, so that a bad one spoils nothing but itself.
+
+use crate::distill::python;
+use crate::model::{Event, Trait, TraitValue};
+use crate::store::{Prepared, prepare};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use shared::datetime;
+use std::collections::HashMap;
+
+/// Deepest nesting of a raw document; readers of the answer must be able to follow.
+const MAX_DEPTH: usize = 128;
+
+/// Why a body as a whole is refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadBody {
+    /// Not JSON at all.
+    #[error("Request is not in valid JSON format")]
+    NotJson,
+    /// JSON, but neither an event nor a list.
+    #[error("expected an event or a list of events")]
+    NotEvents,
+}
+
+/// Takes a body apart into the texts of its events, without reading them.
+///
+/// # Errors
+/// [`BadBody`].
+pub(super) fn split(body: &[u8]) -> Result<Vec<&str>, BadBody> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = std::str::from_utf8(body).map_err(|_not_utf8| BadBody::NotJson)?.trim_ascii();
+    if body.starts_with('[') {
+        return match serde_json::from_str::<Vec<&RawValue>>(body) {
+            Ok(events) => Ok(events.into_iter().map(RawValue::get).collect()),
+            Err(_) => rescue(body).ok_or(BadBody::NotJson),
+        };
+    }
+    match serde_json::from_str::<&RawValue>(body) {
+        Ok(_) if body.starts_with('{') => Ok(vec![body]),
+        Ok(_) => Err(BadBody::NotEvents),
+        Err(_) => Err(BadBody::NotJson),
+    }
+}
+
+/// The elements of a list that is not quite JSON, found by counting brackets: Python writes a number that is none as
+/// `NaN`, and the events beside it shall not be lost. `None` when no element is an object of its own.
+fn rescue(body: &str) -> Option<Vec<&str>> {
+    let inner = body.strip_prefix('[')?.strip_suffix(']')?;
+    let (mut depth, mut is_quoted, mut is_escaped) = (0usize, false, false);
+    let mut is_balanced = true;
+    let elements = inner.split(|c| {
+        match c {
+            '"' if !is_escaped => is_quoted = !is_quoted,
+            '[' | '{' if !is_quoted => depth += 1,
+            ']' | '}' if !is_quoted => {
+                is_balanced &= depth > 0;
+                depth = depth.saturating_sub(1);
+            }
+            _ => {}
+        }
+        is_escaped = c == '\\' && is_quoted && !is_escaped;
+        c == ',' && depth == 0 && !is_quoted
+    });
+    let elements: Vec<&str> = elements.map(str::trim_ascii).collect();
+    let is_object = |text: &&str| text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok();
+    (is_balanced && depth == 0 && !is_quoted && elements.iter().any(is_object)).then_some(elements)
+}
+
+/// Reads one event and makes it ready for the store.
+///
+/// # Errors
+/// What is wrong with it, for the publisher's eyes.
+pub(super) fn read(text: &str) -> Result<Prepared, String> {
+    let members = members(text)?;
+    let required = |name: &'static str| -> Result<String, String> {
+        let value = members.get(name).ok_or_else(|| format!("{name} is missing"))?;
+        serde_json::from_str(value.get()).map_err(|_not_text| format!("{name} is not text"))
+    };
+    let generated = required("generated")?;
+    let event = Event {
+        message_id: required("message_id")?,
+        event_type: required("event_type")?,
+        generated: datetime::parse(&generated)
+            .ok_or_else(|| format!("generated is no time: {generated:.60}"))?,
+        traits: members.get("traits").map_or(Ok(Vec::new()), |list| traits(list))?,
+        raw: members.get("raw").map(|raw| document(raw)).transpose()?,
+    };
+    prepare(&event).map_err(|cause| cause.to_string())
+}
+
+/// The members of an object; of a name given twice the last counts, as in Python.
+fn members(text: &str) -> Result<HashMap<String, &RawValue>, String> {
+    if !text.starts_with('{') {
+        return Err("not an object".into());
+    }
+    serde_json::from_str(text).map_err(|cause| format!("not an object: {cause}"))
+}
+
+fn document(raw: &RawValue) -> Result<Box<RawValue>, String> {
+    let (mut depth, mut deepest, mut is_quoted, mut is_escaped) = (0usize, 0, false, false);
+    for byte in raw.get().bytes() {
+        match byte {
+            b'"' if !is_escaped => is_quoted = !is_quoted,
+            b'[' | b'{' if !is_quoted => depth += 1,
+            b']' | b'}' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        is_escaped = byte == b'\\' && is_quoted && !is_escaped;
+        deepest = deepest.max(depth);
+    }
+    if deepest > MAX_DEPTH {
+        return Err(format!("raw is nested deeper than {MAX_DEPTH}"));
+    }
+    Ok(raw.to_owned())
+}
+
+/// A trait in either form.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Posted {
+    Array(String, Value, Value),
+    Object {
+        name: String,
+        #[serde(rename = "type", default)]
+        kind: Value,
+        #[serde(default)]
+        value: Value,
+    },
+}
+
+fn traits(list: &RawValue) -> Result<Vec<Trait>, String> {
+    let list: Option<Vec<&RawValue>> =
+        serde_json::from_str(list.get()).map_err(|_other| "traits is not a list".to_owned())?;
+    let mut traits = Vec::new();
+    for text in list.unwrap_or_default() {
+        let posted = serde_json::from_str(text.get());
+        let posted = posted.map_err(|_other| format!("not a trait: {:.60}", text.get()))?;
+        let (name, kind, value) = match posted {
+            Posted::Array(name, kind, value) | Posted::Object { name, kind, value } => (name, kind, value),
+        };
+        // A trait that has no value is not there.
+        if !value.is_null() {
+            let read = read_value(&kind, &value);
+            let value =
+                read.ok_or_else(|| format!("trait {name:.60}: {value:.60} is not of type {kind:.60}"))?;
+            traits.push(Trait { name, value });
+        }
+    }
+    Ok(traits)
+}
+
+/// The value of a trait by its type: ceilometer's number or a name; none means text.
+fn read_value(kind: &Value, value: &Value) -> Option<TraitValue> {
+    let kind = match kind {
+        Value::Null => "string",
+        Value::String(name) => name,
+        number => match number.as_u64()? {
+            0 | 1 => "string",
+            2 => "integer",
+            3 => "float",
+            4 => "datetime",
+            _ => return None,
+        },
+    };
+    match kind {
+        "string" | "text" => Some(TraitValue::Text(python::text(value).into_owned())),
+        "integer" | "int" => Some(TraitValue::Integer(i64::try_from(python::integer(value)?).ok()?)),
+        "float" => python::float(value).map(TraitValue::Float),
+        "datetime" => datetime::parse(value.as_str()?).map(TraitValue::Datetime),
+        _ => None,
+    }
+}
