@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use proptest::prelude::*;
 use serde_json::json;
 use shared::datetime;
 
@@ -282,4 +283,11 @@ fn pipeline_that_can_never_be_built_is_no_reason_not_to_start() {
     let built = Run::build(pipelines.get("a").unwrap(), &Script::default().world());
     let failure = built.err().map(|failure| failure.to_string());
     assert_eq!(failure.as_deref(), Some("pipeline 'a', handler 'notabene': no 'queue_name' given"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_pipelines_or_refused(text in "[-a-z{}\\[\\]:&*! \n]{0,80}") {
+        let _ = parse("p", &text, &Handlers::default());
+    }
 }

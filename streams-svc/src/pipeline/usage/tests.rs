@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -309,4 +310,41 @@ fn notification_of_a_verdict_has_the_older_payload() {
         },
     });
     assert_eq!(notification["payload"], expected);
+}
+
+fn any_trait() -> impl Strategy<Value = Json> {
+    prop_oneof![
+        Just(Json::Null),
+        Just(json!("")),
+        Just(json!("deleted")),
+        Just(json!("active")),
+        Just(json!(7)),
+        Just(json!(7.5)),
+        Just(time("2015-02-27T00:00:00")),
+        Just(time("2015-02-27T12:00:00")),
+        Just(time("9999-12-31T00:00:00")),
+    ]
+}
+
+proptest! {
+    /// Whatever the traits are: the same verdicts as often as there are exists, or a broken pipeline.
+    #[test]
+    fn any_events_have_verdicts_or_break(
+        kinds in prop::collection::vec(0_usize..4, 0..6),
+        traits in prop::collection::vec(prop::collection::vec(any_trait(), 6), 6),
+    ) {
+        let names =
+            ["state", "launched_at", "deleted_at", "audit_period_beginning", "audit_period_ending", "tenant_id"];
+        let types = ["compute.instance.exists", OPERATION, DELETION, "compute.instance.update"];
+        let given = kinds.iter().zip(traits).map(|(kind, values)| {
+            let traits = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
+            Arc::new(event(types[*kind], ID, "2015-02-28T00:00:00", Json::Object(traits)))
+        });
+        let given: Events = given.collect();
+        let (count, ends_open) = (kinds.iter().filter(|kind| **kind == 0).count(), kinds.last().is_some_and(|kind| *kind != 0));
+        if let Ok(reports) = reports(given) {
+            let verdicts = reports.iter().filter(|report| !report.event_type.ends_with("warnings")).count();
+            prop_assert_eq!(verdicts, count + usize::from(ends_open));
+        }
+    }
 }
