@@ -6,8 +6,12 @@
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// `QUINTET_*` variables of the command line, which are no settings.
+const NO_SETTINGS: [&str; 3] = ["config", "url", "token"];
 
 /// Default settings file, read when it exists.
 pub const DEFAULT_FILE: &str = "quintet.toml";
@@ -61,6 +65,16 @@ impl Serialize for Secret {
     }
 }
 
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
+    }
+}
+
 impl<'de> Deserialize<'de> for Secret {
     /// Takes numbers and booleans too: a password of digits arrives from a variable as a number.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -101,7 +115,7 @@ pub fn list_or_commas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 }
 
 /// Who may call, and the first accounts.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// `open`: nobody logs in; `secure`: deny by default. Unset: `open` on loopback, refused elsewhere.
@@ -124,7 +138,7 @@ pub struct Auth {
 }
 
 /// Whether callers must log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
     /// Nobody logs in; Panko's identity headers are believed.
@@ -134,7 +148,7 @@ pub enum AuthMode {
 }
 
 /// Settings that several services read.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Common {
     /// Folder of the SQLite files, secrets and uploads.
@@ -154,18 +168,25 @@ pub struct Common {
     /// Seconds that open requests get to end after SIGTERM.
     pub shutdown_timeout_secs: u64,
     #[serde(skip_serializing)]
+    #[schemars(skip)]
     gateway: IgnoredAny,
     #[serde(skip_serializing)]
+    #[schemars(skip)]
     events: IgnoredAny,
     #[serde(skip_serializing)]
+    #[schemars(skip)]
     streams: IgnoredAny,
     #[serde(skip_serializing)]
+    #[schemars(skip)]
     tasks: IgnoredAny,
     #[serde(skip_serializing)]
+    #[schemars(skip)]
     tribe: IgnoredAny,
     #[serde(skip_serializing)]
+    #[schemars(skip)]
     annotate: IgnoredAny,
     #[serde(skip_serializing)]
+    #[schemars(skip)]
     dtrace: IgnoredAny,
 }
 
@@ -233,7 +254,7 @@ pub struct Source(Figment);
 
 impl Source {
     /// Reads the file (`quintet.toml` when none is named; then it may be missing) and the `QUINTET_*` variables.
-    /// `QUINTET_CONFIG` and `QUINTET_TEST_*` are no settings and are passed over.
+    /// Variables of the command line (`QUINTET_CONFIG`, …) and of tests (`QUINTET_TEST_*`) are passed over.
     ///
     /// # Errors
     /// [`ConfigError::Unreadable`] when a named file is missing.
@@ -243,7 +264,7 @@ impl Source {
                 .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
         }
         let env = Env::prefixed("QUINTET_")
-            .filter(|key| key != "config" && !key.as_str().to_ascii_lowercase().starts_with("test_"))
+            .filter(|key| !key.starts_with("test_") && !NO_SETTINGS.iter().any(|name| key == *name))
             .split("__");
         Ok(Self(Figment::new().merge(Toml::file(file.unwrap_or(Path::new(DEFAULT_FILE)))).merge(env)))
     }

@@ -38,7 +38,7 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where and how a service listens: the part of its section that all services share.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
     /// Address of the internal listener; port 0 takes a free one.

@@ -60,9 +60,11 @@ impl Target {
             Self::Sqlite { file } => {
                 let mut conn = SqliteConnection::establish(&file.to_string_lossy())?;
                 // busy_timeout first: switching to WAL takes a lock. FULL: what is acknowledged survives a power cut.
+                // Mapped pages are shared by all connections; a large cache for each would not be.
                 conn.batch_execute(
                     "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; \
-                     PRAGMA foreign_keys=ON; PRAGMA cache_size=-16000; PRAGMA journal_size_limit=67108864;",
+                     PRAGMA foreign_keys=ON; PRAGMA cache_size=-8000; \
+                     PRAGMA mmap_size=1073741824; PRAGMA journal_size_limit=67108864;",
                 )?;
                 Ok(DbConn::Sqlite(conn))
             }

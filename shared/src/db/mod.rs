@@ -13,7 +13,7 @@ pub use connection::DbConn;
 pub use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 pub use manager::Target;
 pub use migrate::Migrations;
-pub use sql::{Bind, Sql};
+pub use sql::{Bind, Sql, Typed};
 
 use manager::Manager;
 use std::sync::Arc;

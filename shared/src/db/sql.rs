@@ -9,6 +9,7 @@ use diesel::result::QueryResult;
 use diesel::sql_types::{BigInt, Binary, Text, Untyped};
 use diesel::sqlite::Sqlite;
 use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
+use std::marker::PhantomData;
 
 /// Statements with more values than this are not kept prepared, so that a client cannot fill the statement cache
 /// with ever new shapes.
@@ -108,6 +109,33 @@ impl Sql {
     }
 }
 
+/// A statement whose columns have the types `ST`: rows are then read by place, which is quicker than by name.
+#[derive(Debug, Clone)]
+pub struct Typed<ST> {
+    sql: Sql,
+    columns: PhantomData<ST>,
+}
+
+impl Sql {
+    /// Says what columns the statement answers with.
+    #[must_use]
+    pub fn typed<ST>(self) -> Typed<ST> {
+        Typed { sql: self, columns: PhantomData }
+    }
+}
+
+impl<ST> QueryId for Typed<ST> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<ST> Query for Typed<ST> {
+    type SqlType = ST;
+}
+
+impl<ST> RunQueryDsl<PgConnection> for Typed<ST> {}
+impl<ST> RunQueryDsl<SqliteConnection> for Typed<ST> {}
+
 impl QueryId for Sql {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
@@ -122,6 +150,12 @@ impl RunQueryDsl<SqliteConnection> for Sql {}
 
 macro_rules! query_fragment {
     ($backend:ty) => {
+        impl<ST> QueryFragment<$backend> for Typed<ST> {
+            fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
+                self.sql.walk_ast(out)
+            }
+        }
+
         impl QueryFragment<$backend> for Sql {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
                 if self.is_once || self.binds > PREPARED_BINDS {
