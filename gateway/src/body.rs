@@ -6,8 +6,8 @@
 mod download;
 mod upload;
 
-pub use download::{Download, Lease};
-pub use upload::{Upload, UploadEnd, UploadState};
+pub(crate) use download::{Download, Lease};
+pub(crate) use upload::{Upload, UploadEnd, UploadState};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 
 /// Why a body broke off; the connection that carries it ends.
 #[derive(Debug, thiserror::Error)]
-pub enum BrokenBody {
+pub(crate) enum BrokenBody {
     /// The other side of the gateway broke off.
     #[error(transparent)]
     Lost(#[from] hyper::Error),
@@ -33,7 +33,7 @@ pub enum BrokenBody {
 
 /// The body of an answer.
 #[derive(Debug)]
-pub struct Body(Source);
+pub(crate) struct Body(Source);
 
 #[derive(Debug)]
 enum Source {
@@ -44,18 +44,18 @@ enum Source {
 impl Body {
     /// No body.
     #[must_use]
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self(Source::Own(None))
     }
 
     /// A body of one piece.
-    pub fn full(text: impl Into<Bytes>) -> Self {
+    pub(crate) fn full(text: impl Into<Bytes>) -> Self {
         Self(Source::Own(Some(text.into()).filter(|bytes| !bytes.is_empty())))
     }
 
     /// What a service sends.
     #[must_use]
-    pub fn streamed(download: Download) -> Self {
+    pub(crate) fn streamed(download: Download) -> Self {
         Self(Source::Service(Box::new(download)))
     }
 }

@@ -7,7 +7,7 @@ use std::hash::Hash;
 /// Two generations: new entries and used ones live in the young; when it is full it becomes the old one, and what
 /// was old and unused is forgotten. About least-recently-used, at the cost of two look-ups.
 #[derive(Debug)]
-pub struct Cache<K, V> {
+pub(crate) struct Cache<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     generation: usize,
@@ -16,12 +16,12 @@ pub struct Cache<K, V> {
 impl<K: Eq + Hash, V> Cache<K, V> {
     /// Holds at most `capacity` entries.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), generation: (capacity / 2).max(1) }
     }
 
     /// The entry, which thereby counts as used.
-    pub fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&V>
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
@@ -33,21 +33,12 @@ impl<K: Eq + Hash, V> Cache<K, V> {
     }
 
     /// Stores an entry in place of an equal one.
-    pub fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.generation && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
         self.old.remove(&key);
         self.young.insert(key, value);
-    }
-
-    /// Forgets an entry.
-    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q)
-    where
-        K: Borrow<Q>,
-    {
-        self.young.remove(key);
-        self.old.remove(key);
     }
 }
 
@@ -68,7 +59,5 @@ mod tests {
         assert_eq!(cache.get("g"), Some(&7));
         cache.insert("g", 8);
         assert_eq!(cache.get("g"), Some(&8));
-        cache.remove("g");
-        assert_eq!(cache.get("g"), None);
     }
 }

@@ -2,8 +2,9 @@
 
 mod cidr;
 
-pub use cidr::Cidr;
+pub(crate) use cidr::Cidr;
 
+use crate::upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::config::{AuthMode, Common, ConfigError, list_or_commas};
@@ -241,6 +242,14 @@ impl Config {
         let spans =
             [t.connect_millis, t.answer_secs, t.ingest_secs, t.upload_secs, t.idle_secs, t.client_secs];
         check(spans.iter().all(|span| *span > 0), "gateway.timeouts: a time of 0 would answer nobody")?;
+        for (name, urls) in self.upstreams.by_name() {
+            let bad = upstream::bad_url(urls);
+            let text = format!(
+                "gateway.upstreams.{name}: expected http://host:port, found {}",
+                bad.map_or("", |url| url)
+            );
+            check(bad.is_none(), &text)?;
+        }
         for network in &self.trusted_proxies {
             check(
                 Cidr::parse(network).is_some(),

@@ -23,7 +23,7 @@ const MAX_AGE_SECS: &str = "3600";
 
 /// The request's origin, if its page may read answers.
 #[must_use]
-pub fn origin(allowed: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
+pub(crate) fn origin(allowed: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
     if allowed.is_empty() {
         return None;
     }
@@ -33,7 +33,7 @@ pub fn origin(allowed: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Tells the browser that the page of `origin` may read this answer.
-pub fn share(api: Api, origin: &HeaderValue, answer: &mut HeaderMap) {
+pub(crate) fn share(api: Api, origin: &HeaderValue, answer: &mut HeaderMap) {
     if answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         return;
     }
@@ -50,8 +50,7 @@ pub fn share(api: Api, origin: &HeaderValue, answer: &mut HeaderMap) {
 ///
 /// `None` when this is no such question, when pages are not served at all, or when the service answers for itself.
 #[must_use]
-pub fn preflight(
-    api: Api,
+pub(crate) fn preflight(
     route: &Route,
     allowed: &[String],
     headers: &HeaderMap,
@@ -62,15 +61,15 @@ pub fn preflight(
         return None;
     }
     let is_known = origin(allowed, headers).is_some();
-    if !is_known && api != Api::Panko {
+    if !is_known && route.api != Api::Panko {
         return None;
     }
     let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = if api == Api::Panko { StatusCode::OK } else { StatusCode::NO_CONTENT };
+    *answer.status_mut() = if route.api == Api::Panko { StatusCode::OK } else { StatusCode::NO_CONTENT };
     if is_known {
         let out = answer.headers_mut();
         out.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECS));
-        let methods = if api == Api::Panko { asked } else { &route.allow };
+        let methods = if route.api == Api::Panko { asked } else { &route.allow };
         out.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
         if let Some(names) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             out.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());

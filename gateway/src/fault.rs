@@ -5,7 +5,7 @@ use hyper::header::HeaderValue;
 
 /// Why a request was not forwarded, or got no answer. The text goes to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The request itself is malformed.
     #[error("{0}")]
     BadRequest(&'static str),
@@ -55,7 +55,7 @@ pub enum Fault {
 impl Fault {
     /// The status of the answer.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
@@ -72,7 +72,7 @@ impl Fault {
 
     /// Seconds for `Retry-After`, where waiting helps.
     #[must_use]
-    pub fn retry_after_secs(&self) -> Option<u64> {
+    pub(crate) fn retry_after_secs(&self) -> Option<u64> {
         match self {
             Self::TooMany { retry_after_secs } | Self::Busy { retry_after_secs, .. } => {
                 Some(*retry_after_secs)

@@ -12,7 +12,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Foreign {
+pub(crate) enum Foreign {
     /// A name that is not ours.
     #[error("Refused: this gateway is open to its own machine alone and does not answer to this host name.")]
     Host,
@@ -27,7 +27,7 @@ pub enum Foreign {
 ///
 /// # Errors
 /// [`Foreign::Host`].
-pub fn check_host(headers: &HeaderMap, own: &[String]) -> Result<(), Foreign> {
+pub(crate) fn check_host(headers: &HeaderMap, own: &[String]) -> Result<(), Foreign> {
     let Some(host) = headers.get(HOST) else { return Ok(()) };
     let host = host.to_str().map_err(|_odd| Foreign::Host)?;
     let name = without_port(host).trim_end_matches('.').to_ascii_lowercase();
@@ -39,7 +39,7 @@ pub fn check_host(headers: &HeaderMap, own: &[String]) -> Result<(), Foreign> {
 ///
 /// # Errors
 /// [`Foreign::Page`].
-pub fn check_page(
+pub(crate) fn check_page(
     method: &Method,
     headers: &HeaderMap,
     is_upgrade: bool,

@@ -1,41 +1,170 @@
 //! Who is calling. Identities are made here and nowhere else; what a client claims about itself counts only in the
-//! open mode, and there only for the API that always worked so.
+//! open mode, or when a trusted proxy says it, and there only for the API that always worked so.
 
+mod accounts;
+mod caller;
+mod credentials;
+mod logins;
 mod signed;
 
-pub use signed::SignedCache;
+pub(crate) use accounts::away;
+pub(crate) use accounts::{ADMIN_TOKEN, Accounts, AccountsError};
+pub(crate) use caller::Caller;
+pub(crate) use credentials::Credentials;
+pub(crate) use logins::Logins;
+pub(crate) use signed::SignedCache;
 
 use crate::fault::Fault;
-use crate::routes::Api;
+use crate::gateway::Gateway;
+use crate::routes::{Access, Action, Api};
+use crate::server::Worker;
 use hyper::header::HeaderMap;
+use shared::config::AuthMode;
 use shared::identity::Principal;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Bytes of a user, project or role header.
 const CLAIM_BYTES: usize = 2048;
 
-/// Who everybody is in the open mode; `open` is the answer for all APIs but the one that believes headers.
+/// What a proxy's user without the role `admin` may do.
+const PROXY_PERMISSIONS: [&str; 5] = [
+    "cloud->events->_",
+    "events->...",
+    "cloud->event_types->_",
+    "event_types->...",
+    "cloud->capabilities->_",
+];
+
+/// Who is calling, and as whom services shall see him.
 ///
 /// # Errors
-/// [`Fault::BadRequest`] for an identity header that cannot be one.
-pub fn open_principal(api: Api, headers: &HeaderMap, open: &Arc<Principal>) -> Result<Arc<Principal>, Fault> {
-    if api == Api::Panko { claimed(headers, "open").map(Arc::new) } else { Ok(Arc::clone(open)) }
+/// [`Fault::Unauthorized`] without credentials or with wrong ones, [`Fault::TooMany`] after too many wrong ones,
+/// [`Fault::BadRequest`] for an identity header that cannot be one, [`Fault::StoreAway`].
+pub(crate) async fn find_caller(
+    worker: &Worker,
+    api: Api,
+    action: Option<&Action>,
+    headers: &HeaderMap,
+    peer: IpAddr,
+) -> Result<Arc<Caller>, Fault> {
+    let gateway = &worker.gateway;
+    if gateway.mode == AuthMode::Open {
+        if api == Api::Panko {
+            return Ok(Arc::new(Caller::new(everybody_as(claimed(headers)?))));
+        }
+        return Ok(Arc::clone(&gateway.everybody));
+    }
+    if action.is_some_and(|action| action.access == Access::Public) {
+        return Ok(Arc::clone(&gateway.nobody));
+    }
+    let Some(credentials) = Credentials::read(headers) else {
+        return from_proxy(gateway, api, headers, peer);
+    };
+    if api.is_snap()
+        && let Some(snap) = gateway.accounts.snap_caller(&credentials)
+    {
+        return Ok(snap);
+    }
+    let address = client_address(gateway, headers, peer);
+    let caller = worker.logins.log_in(&gateway.accounts, &credentials, address).await?;
+    let caller = caller.ok_or(Fault::Unauthorized("The credentials are not valid."))?;
+    if api == Api::Panko { with_project(caller, headers) } else { Ok(caller) }
 }
 
 /// Everybody, in the open mode: may do everything.
 #[must_use]
-pub fn everybody() -> Principal {
-    Principal {
+pub(crate) fn everybody() -> Caller {
+    Caller::new(Principal {
         subject: "open".into(),
         roles: vec!["admin".into()],
         permissions: vec!["...".into()],
         ..Principal::default()
+    })
+}
+
+/// A caller of whom nothing is known and nothing was asked.
+#[must_use]
+pub(crate) fn nobody() -> Caller {
+    Caller::new(Principal { subject: "anonymous".into(), ..Principal::default() })
+}
+
+/// The address that a request comes from: behind trusted proxies, the last one that they do not vouch for.
+#[must_use]
+pub(crate) fn client_address(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    if !gateway.trusts(peer) {
+        return peer;
+    }
+    let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<IpAddr> =
+        values.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+    hops.into_iter().rev().find(|hop| !gateway.trusts(*hop)).unwrap_or(peer)
+}
+
+/// Panko's pipeline without login: whoever asks is believed to be whom the headers name; what he may see, the service
+/// decides by his roles.
+fn everybody_as(claims: Claims) -> Principal {
+    claims.into_principal("open".into(), vec!["...".into()])
+}
+
+/// The user whom a trusted proxy has let in (keystone's middleware in front of us).
+fn from_proxy(gateway: &Gateway, api: Api, headers: &HeaderMap, peer: IpAddr) -> Result<Arc<Caller>, Fault> {
+    let required = Fault::Unauthorized("Credentials are required.");
+    if !gateway.trusts(peer) {
+        return Err(required);
+    }
+    if headers.get("x-identity-status").is_some_and(|status| status != "Confirmed") {
+        return Err(required);
+    }
+    let claims = claimed(headers)?;
+    let Some(user) = claims.user_id.clone() else { return Err(required) };
+    let is_admin = claims.roles.iter().any(|role| role.eq_ignore_ascii_case("admin"));
+    let permissions = if is_admin {
+        vec!["...".to_owned()]
+    } else if api == Api::Panko {
+        PROXY_PERMISSIONS.map(str::to_owned).to_vec()
+    } else {
+        // Only events v2 shows each project its own; in the other APIs everybody would see everything.
+        Vec::new()
+    };
+    Ok(Arc::new(Caller::new(claims.into_principal(format!("proxy:{user}"), permissions))))
+}
+
+/// Events v2 wants a user and a project. An administrator may say as whom he looks; else it is himself.
+fn with_project(caller: Arc<Caller>, headers: &HeaderMap) -> Result<Arc<Caller>, Fault> {
+    let own = &caller.principal;
+    if !own.has_role("admin") || (own.user_id.is_some() && own.project_id.is_some()) {
+        return Ok(caller);
+    }
+    let claims = claimed(headers)?;
+    let name = own.subject.split_once(':').map_or(own.subject.as_str(), |(_, name)| name);
+    let or_self = |held: &Option<String>, claim: Option<String>| {
+        held.clone().or(claim).or_else(|| Some(name.to_owned()))
+    };
+    let principal = Principal {
+        user_id: or_self(&own.user_id, claims.user_id),
+        project_id: or_self(&own.project_id, claims.project_id),
+        ..Principal::clone(own)
+    };
+    Ok(Arc::new(Caller::new(principal)))
+}
+
+/// What `OpenStack`'s identity headers say.
+struct Claims {
+    user_id: Option<String>,
+    project_id: Option<String>,
+    roles: Vec<String>,
+}
+
+impl Claims {
+    fn into_principal(self, subject: String, permissions: Vec<String>) -> Principal {
+        let Self { user_id, project_id, roles } = self;
+        Principal { subject, user_id, project_id, roles, permissions }
     }
 }
 
-/// The identity that `OpenStack`'s headers claim, as Panko's pipeline without login believes it: blank is absent, and
-/// roles are cut at commas and not trimmed.
-fn claimed(headers: &HeaderMap, subject: &str) -> Result<Principal, Fault> {
+/// Reads the headers as Panko does: blank is absent, and roles are cut at commas and not trimmed.
+fn claimed(headers: &HeaderMap) -> Result<Claims, Fault> {
     let claim = |name: &str| -> Result<Option<String>, Fault> {
         let Some(value) = headers.get(name) else { return Ok(None) };
         let text = std::str::from_utf8(value.as_bytes());
@@ -46,11 +175,9 @@ fn claimed(headers: &HeaderMap, subject: &str) -> Result<Principal, Fault> {
         Ok(Some(text.to_owned()).filter(|text| !text.trim().is_empty()))
     };
     let roles = claim("x-roles")?.unwrap_or_default();
-    Ok(Principal {
-        subject: subject.to_owned(),
+    Ok(Claims {
         user_id: claim("x-user-id")?,
         project_id: claim("x-project-id")?,
         roles: roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect(),
-        permissions: Vec::new(),
     })
 }

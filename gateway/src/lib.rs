@@ -14,31 +14,42 @@ mod guard;
 mod identity;
 mod limits;
 mod metrics;
+mod model;
 mod pages;
 mod proxy;
 mod routes;
+mod schema;
 mod serve;
 mod server;
 mod shapes;
+mod store;
 mod upstream;
+
+pub use store::MIGRATIONS;
 
 pub use config::{Compat, Config, Limits, Timeouts, UpstreamLists, Upstreams};
 
 use gateway::Gateway;
+use identity::{Accounts, AccountsError};
 use limits::{Places, RateLimit};
 use metrics::GatewayMetrics;
 use routes::Api;
 use server::{Door, Listener, Worker, WorkerHandle};
 use shared::clock::SharedClock;
 use shared::config::{Common, ConfigError};
+use shared::db::{Db, DbError};
 use shared::identity::IdentityKey;
 use shared::metrics::Metrics;
+use shared::secrets;
 use shared::stop::Stop;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use upstream::Directory;
+
+/// Name of the gateway in settings, logs and metrics, and of its schema or SQLite file.
+pub const NAME: &str = "gateway";
 
 /// Seconds over which the request rate of one address is averaged.
 const RATE_SECS: u32 = 10;
@@ -52,6 +63,12 @@ pub enum StartError {
     /// An address cannot be bound, or there is no thread to be had.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The tables cannot be opened.
+    #[error(transparent)]
+    Store(#[from] DbError),
+    /// Users and tokens cannot be opened.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     /// A metric's name is wrong or taken.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -116,10 +133,12 @@ pub async fn start(
     let mode = config.mode(common)?;
     let listeners = bind(&config).await?;
     let directory = Directory::open(&config, &upstreams).await;
-    let metrics = GatewayMetrics::new(&Metrics::new("gateway")?, &directory)?;
+    let metrics = GatewayMetrics::new(&Metrics::new(NAME)?, &directory)?;
     let gateway = Arc::new(Gateway {
         mode,
+        accounts: accounts(&config, common, &clock).await?,
         everybody: Arc::new(identity::everybody()),
+        nobody: Arc::new(identity::nobody()),
         key,
         clock,
         directory: directory.clone(),
@@ -149,6 +168,24 @@ pub async fn start(
         tasks.push(tokio::spawn(listener.accept(Arc::clone(&workers), Arc::clone(&places), stop.clone())));
     }
     Ok(Running { listeners: open, stop, tasks, workers, threads })
+}
+
+/// Opens users and tokens; says where the first token is when it has just been made.
+async fn accounts(config: &Config, common: &Common, clock: &SharedClock) -> Result<Accounts, StartError> {
+    let place = secrets::path(common, identity::ADMIN_TOKEN);
+    let is_first_start = !place.exists();
+    let (common, clock) = (common.clone(), Arc::clone(clock));
+    let failures_per_min = config.limits.login_failures_per_min;
+    let open = move || {
+        let db = Db::open(common.database(NAME)?, common.database_connections, MIGRATIONS)?;
+        Ok(Accounts::open(&common, db, clock, failures_per_min)?)
+    };
+    // A panic is passed on by the runtime's own message.
+    let opened = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)?;
+    if is_first_start {
+        log::info!("admin token written to {}", place.display());
+    }
+    opened
 }
 
 async fn bind(config: &Config) -> std::io::Result<Vec<(&'static str, Listener)>> {

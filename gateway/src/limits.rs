@@ -2,7 +2,7 @@
 
 mod rate;
 
-pub use rate::RateLimit;
+pub(crate) use rate::RateLimit;
 
 use crate::config::Limits;
 use crate::routes::{Class, Service};
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seconds after which a refused client should ask again; places come free quickly.
-pub const RETRY_AFTER_SECS: u64 = 1;
+pub(crate) const RETRY_AFTER_SECS: u64 = 1;
 
 /// The places of all areas. Counters only: nobody waits for a place, and no lock is shared.
 #[derive(Debug)]
-pub struct Places {
+pub(crate) struct Places {
     areas: [Area; Service::ALL.len()],
     max_in_flight: usize,
     max_uploads: usize,
@@ -30,7 +30,7 @@ struct Area {
 
 /// A held place; free again when dropped.
 #[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
+pub(crate) struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -41,7 +41,7 @@ impl Drop for Place {
 impl Places {
     /// All free.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             areas: Default::default(),
             max_in_flight: limits.max_in_flight,
@@ -52,7 +52,7 @@ impl Places {
 
     /// A place for a request of `class` to `service`; `None` when all are taken.
     #[must_use]
-    pub fn take(&self, service: Service, class: Class) -> Option<Place> {
+    pub(crate) fn take(&self, service: Service, class: Class) -> Option<Place> {
         let area = self.areas.get(service.index())?;
         let (count, limit) = match class {
             Class::Quick | Class::Ingest => (&area.in_flight, self.max_in_flight),

@@ -45,7 +45,7 @@ impl Name {
 
 /// The metrics of the gateway. Cloning shares them.
 #[derive(Clone)]
-pub struct GatewayMetrics {
+pub(crate) struct GatewayMetrics {
     metrics: Metrics,
     retries: IntCounterVec,
     faults: IntCounterVec,
@@ -56,7 +56,7 @@ impl GatewayMetrics {
     ///
     /// # Errors
     /// When a name is malformed or taken, which a test rules out.
-    pub fn new(metrics: &Metrics, directory: &Directory) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(metrics: &Metrics, directory: &Directory) -> Result<Self, prometheus::Error> {
         let counter = |name: Name, help, label| IntCounterVec::new(Opts::new(name.as_str(), help), &[label]);
         metrics.register(ReplicaFigures::new(directory)?)?;
         Ok(Self {
@@ -71,43 +71,46 @@ impl GatewayMetrics {
     }
 
     /// A request to `service` is tried again.
-    pub fn retried(&self, service: Service) {
+    pub(crate) fn retried(&self, service: Service) {
         self.retries.with_label_values(&[service.name()]).inc();
     }
 
     /// The gateway answered with an error of its own.
-    pub fn refused(&self, status: StatusCode) {
+    pub(crate) fn refused(&self, status: StatusCode) {
         self.faults.with_label_values(&[status.as_str()]).inc();
     }
 
     /// Requests being answered.
     #[must_use]
-    pub fn in_flight(&self) -> &IntGauge {
+    pub(crate) fn in_flight(&self) -> &IntGauge {
         self.metrics.requests_in_flight()
     }
 
     /// Everything in Prometheus' text form.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.metrics.text()
     }
 
     /// Durations for one worker.
     #[must_use]
-    pub fn timers(&self) -> Timers {
+    pub(crate) fn timers(&self) -> Timers {
         Timers { metrics: self.metrics.clone(), known: RefCell::default() }
     }
 }
 
 /// Looks a histogram up once and keeps it, so that a request takes no lock on the shared registry.
-pub struct Timers {
+pub(crate) struct Timers {
     metrics: Metrics,
-    known: RefCell<HashMap<(Option<Api>, usize, &'static str, StatusCode), Histogram>>,
+    known: RefCell<HashMap<Key, Histogram>>,
 }
+
+/// Listener, route, method, status.
+type Key = (Option<Api>, usize, &'static str, StatusCode);
 
 impl Timers {
     /// A request took `secs`.
-    pub fn observe(
+    pub(crate) fn observe(
         &self,
         door: &Door,
         route: Option<&Route>,

@@ -1,5 +1,10 @@
 //! What the gateway answers itself.
 
+mod docs;
+mod index;
+mod ready;
+mod tokens;
+
 use crate::body::Body;
 use crate::fault::Fault;
 use crate::routes::Page;
@@ -7,27 +12,35 @@ use crate::server::Worker;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::rc::Rc;
 
-/// Answers `page`.
+/// Answers `page`. Who may see it has been decided.
 ///
 /// # Errors
 /// What the page refuses.
-pub async fn answer(
+pub(crate) async fn answer(
     worker: &Rc<Worker>,
     page: Page,
-    _request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<Body>, Fault> {
-    Ok(match page {
-        Page::Livez | Page::Readyz => typed("text/plain; charset=utf-8", "ok"),
-        Page::Metrics => typed("text/plain; version=0.0.4", worker.gateway.metrics.text()),
-        Page::Version => typed(
-            "application/json",
-            json!({ "service": "gateway", "version": env!("CARGO_PKG_VERSION") }).to_string(),
-        ),
-        Page::Index | Page::Docs | Page::Tokens | Page::Token => return Err(Fault::NotFound),
-    })
+    match page {
+        Page::Index => Ok(index::show(request.headers())),
+        Page::Livez => Ok(text("ok")),
+        Page::Readyz => Ok(ready::report(worker, request.uri().query()).await),
+        Page::Metrics => Ok(typed("text/plain; version=0.0.4", worker.gateway.metrics.text())),
+        Page::Version => Ok(object(&json!({ "service": "gateway", "version": env!("CARGO_PKG_VERSION") }))),
+        Page::Docs => docs::show(request.uri().path()),
+        Page::Tokens | Page::Token => tokens::answer(&worker.gateway, request).await,
+    }
+}
+
+fn text(body: impl Into<bytes::Bytes>) -> Response<Body> {
+    typed("text/plain; charset=utf-8", body)
+}
+
+fn object(body: &Value) -> Response<Body> {
+    typed("application/json", body.to_string())
 }
 
 fn typed(content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {

@@ -3,7 +3,7 @@
 mod headers;
 mod tunnel;
 
-pub use headers::Forwarded;
+pub(crate) use headers::Forwarded;
 pub(crate) use headers::prepare;
 pub(crate) use tunnel::is_asked;
 
@@ -25,15 +25,15 @@ const TRIES: usize = 3;
 
 /// How a request is passed on.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Which service.
-    pub service: Service,
+    pub(crate) service: Service,
     /// What it costs.
-    pub class: Class,
+    pub(crate) class: Class,
     /// Whether a failed try may be repeated although the service may have seen it.
-    pub is_retryable: bool,
+    pub(crate) is_retryable: bool,
     /// Time from the end of the request to the head of the answer.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 /// An answer that has begun.
@@ -47,7 +47,7 @@ struct Begun {
 ///
 /// # Errors
 /// What to tell the client when no answer came.
-pub async fn forward(
+pub(crate) async fn forward(
     worker: &Rc<Worker>,
     plan: Plan,
     mut request: Request<Upload>,
@@ -71,7 +71,7 @@ pub async fn forward(
         return Ok(answer.map(|_none| Body::empty()));
     }
     headers::strip_answer(answer.headers_mut());
-    let lease = Lease { in_flight, place, connection: Some(connection) };
+    let lease = Lease { in_flight, _place: place, connection: Some(connection) };
     let idle = Duration::from_secs(gateway.config.timeouts.idle_secs);
     let (mut parts, source) = answer.into_parts();
     // Whatever the service spoke, the client's connection has its own version.

@@ -1,11 +1,11 @@
 //! Which path belongs to whom. The table itself is in [`table`]; here is what its words mean and how it is read.
 
 mod matcher;
-pub mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-pub use matcher::{Found, Router};
+pub(crate) use matcher::{Found, Router};
 
 use hyper::Method;
 use hyper::header::HeaderValue;
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 /// An API of the product: it decides how an error of the gateway looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Api {
+pub(crate) enum Api {
     /// Streams, events and notifications in `StackTach` v3's form.
     StackTach,
     /// Events v2, in Panko's form.
@@ -33,14 +33,14 @@ pub enum Api {
 impl Api {
     /// Whether this is one of Snap's versions.
     #[must_use]
-    pub fn is_snap(self) -> bool {
+    pub(crate) fn is_snap(self) -> bool {
         matches!(self, Self::SnapV1 | Self::SnapV2)
     }
 }
 
 /// A service behind the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
+pub(crate) enum Service {
     /// events-svc
     Events,
     /// streams-svc
@@ -57,12 +57,12 @@ pub enum Service {
 
 impl Service {
     /// All services, in the order of their numbers.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Events, Self::Streams, Self::Tasks, Self::Tribe, Self::Annotate, Self::Dtrace];
 
     /// The short name, as in the settings.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Streams => "streams",
@@ -75,14 +75,14 @@ impl Service {
 
     /// Place in lists that hold one thing for each service.
     #[must_use]
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         Self::ALL.iter().position(|service| *service == self).unwrap_or(0)
     }
 }
 
 /// A page that the gateway answers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Page {
+pub(crate) enum Page {
     /// What there is, for people and programs.
     Index,
     /// Whether the process runs.
@@ -103,7 +103,7 @@ pub enum Page {
 
 /// Who answers a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// A service; the path is forwarded as it came.
     Service(Service),
     /// A service; the first text at the start of the path is replaced by the second.
@@ -114,7 +114,7 @@ pub enum Owner {
 
 /// What a request costs and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// An ordinary request.
     Quick,
     /// Notifications or events come in: larger bodies, more time.
@@ -129,7 +129,7 @@ pub enum Class {
 
 /// Who may do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Everybody, in every mode.
     Public,
     /// Whoever holds the permission.
@@ -140,15 +140,15 @@ pub enum Access {
 
 /// One method of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Action {
+pub(crate) struct Action {
     /// The method.
-    pub method: Method,
+    pub(crate) method: Method,
     /// The permission in FiFo's form; `{name}` stands for that part of the path.
-    pub permission: &'static str,
+    pub(crate) permission: &'static str,
     /// Cost and time.
-    pub class: Class,
+    pub(crate) class: Class,
     /// Who may do it.
-    pub access: Access,
+    pub(crate) access: Access,
 }
 
 impl Action {
@@ -168,7 +168,7 @@ impl Action {
 
     /// Whether asking twice is as good as asking once and changes nothing: then a failed try may be repeated.
     #[must_use]
-    pub fn is_retryable(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
             && matches!(self.class, Class::Quick | Class::Stream)
     }
@@ -176,7 +176,7 @@ impl Action {
 
 /// What a `/` at the end of a path means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slash {
+pub(crate) enum Slash {
     /// Nothing: the path is the same.
     Same,
     /// Another path, and nobody owns it.
@@ -187,32 +187,32 @@ pub enum Slash {
 
 /// A path with its methods, ready for use.
 #[derive(Debug)]
-pub struct Route {
+pub(crate) struct Route {
     /// Place in the router's list.
-    pub index: usize,
+    pub(crate) index: usize,
     /// `/v1/streams/{id}`; also the name in the metrics.
-    pub pattern: String,
+    pub(crate) pattern: String,
     /// Whose error bodies it uses.
-    pub api: Api,
+    pub(crate) api: Api,
     /// Who answers.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
     /// The methods.
-    pub actions: &'static [Action],
+    pub(crate) actions: &'static [Action],
     /// The value of `Allow`.
-    pub allow: HeaderValue,
+    pub(crate) allow: HeaderValue,
     slash: Slash,
 }
 
 impl Route {
     /// What `method` does here.
     #[must_use]
-    pub fn action(&self, method: &Method) -> Option<&'static Action> {
+    pub(crate) fn action(&self, method: &Method) -> Option<&'static Action> {
         self.actions.iter().find(|action| action.method == *method)
     }
 
     /// The permission of `action` with the parts of `path` filled in.
     #[must_use]
-    pub fn permission(&self, action: &Action, path: &str) -> Vec<String> {
+    pub(crate) fn permission(&self, action: &Action, path: &str) -> Vec<String> {
         let part = |name: &str| {
             let mut parts = self.pattern.split('/').zip(path.split('/'));
             parts.find(|(pattern, _)| *pattern == name).map(|(_, part)| decoded(part).into_owned())
@@ -226,7 +226,7 @@ impl Route {
 
 /// A path segment without its percent encoding; what does not decode stays as it is.
 #[must_use]
-pub fn decoded(segment: &str) -> Cow<'_, str> {
+pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
     if !segment.contains('%') {
         return Cow::Borrowed(segment);
     }

@@ -3,10 +3,10 @@
 
 use crate::body::{Body, Upload};
 use crate::fault::Fault;
-use crate::identity;
+use crate::identity::{self, Caller, Credentials};
 use crate::pages;
 use crate::proxy::{self, Forwarded, Plan};
-use crate::routes::{Action, Api, Class, Found, Owner, Route, Service};
+use crate::routes::{Access, Action, Api, Class, Found, Owner, Page, Route, Service};
 use crate::server::{Door, Phase, Worker};
 use crate::shapes::{self, Asked};
 use crate::{cors, guard};
@@ -15,6 +15,7 @@ use hyper::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderV
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use shared::config::AuthMode;
 use shared::server::REQUEST_ID_HEADER;
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -30,7 +31,6 @@ const REQUEST_ID_CHARS: usize = 128;
 /// A request and where it came in.
 struct Exchange<'x> {
     worker: &'x Rc<Worker>,
-    door: &'x Door,
     peer: SocketAddr,
     phase: &'x Phase,
     id: &'x HeaderValue,
@@ -48,9 +48,9 @@ pub(crate) async fn serve(
     let metrics = &worker.gateway.metrics;
     metrics.in_flight().inc();
     if request.body().is_end_stream() {
-        phase.answering()
+        phase.answering();
     } else {
-        phase.body()
+        phase.body();
     }
     let id = request_id(request.headers());
     let asked = Asked { method: request.method().clone(), accept: request.headers().get(ACCEPT).cloned() };
@@ -62,7 +62,7 @@ pub(crate) async fn serve(
         Found::Route(route) | Found::Elsewhere(route, _) => (route.api, Some(*route)),
         Found::Unknown(api) => (*api, None),
     };
-    let exchange = Exchange { worker: &worker, door: &door, peer, phase: &phase, id: &id };
+    let exchange = Exchange { worker: &worker, peer, phase: &phase, id: &id };
     let outcome = exchange.answer(found, api, request).await;
     let mut answer = outcome.unwrap_or_else(|fault| {
         metrics.refused(fault.status());
@@ -91,42 +91,45 @@ impl Exchange<'_> {
     ) -> Result<Response<Body>, Fault> {
         own_host(&mut request)?;
         self.check_foreign(&request)?;
+        self.check_rate(request.headers())?;
+        if api.is_snap() {
+            // Snap asks for the password before it looks at the path.
+            self.caller(api, None, request.headers()).await?;
+        }
         match found {
             Found::Unknown(_) => Err(Fault::NotFound),
             Found::Elsewhere(_, path) => Ok(redirect(request.method(), request.uri(), &path)),
-            Found::Route(route) => self.answer_route(route, api, request).await,
+            Found::Route(route) => self.answer_route(route, request).await,
         }
     }
 
-    async fn answer_route(
-        &self,
-        route: &Route,
-        api: Api,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, Fault> {
+    async fn answer_route(&self, route: &Route, request: Request<Incoming>) -> Result<Response<Body>, Fault> {
         let gateway = &self.worker.gateway;
-        if let Some(answer) =
-            cors::preflight(api, route, &gateway.config.cors_origins, request.headers(), request.method())
-        {
+        let (method, headers) = (request.method(), request.headers());
+        if let Some(answer) = cors::preflight(route, &gateway.config.cors_origins, headers, method) {
             return Ok(answer);
         }
-        let method = effective_method(api, request.method(), request.headers());
+        let method = effective_method(route.api, method, headers);
         let action = route.action(&method).ok_or_else(|| Fault::MethodNotAllowed(route.allow.clone()))?;
-        let principal = match gateway.mode {
-            AuthMode::Open => identity::open_principal(api, request.headers(), &gateway.everybody)?,
-            AuthMode::Secure => return Err(Fault::Unauthorized("Credentials are required.")),
+        let action = self.as_set(route, action);
+        let caller = self.caller(route.api, Some(&action), headers).await?;
+        caller.check(route, &action, request.uri().path())?;
+        let (service, request) = match route.owner {
+            Owner::Page(page) => return pages::answer(self.worker, page, request).await,
+            Owner::Service(service) => (service, request),
+            Owner::Rewritten(service, from, to) => (service, rewritten(request, from, to)?),
         };
-        match route.owner {
-            Owner::Page(page) => pages::answer(self.worker, page, request).await,
-            Owner::Service(service) => {
-                let signed = self.worker.signed.header(&principal, &gateway.key, &gateway.clock);
-                self.forward(service, action, request, signed).await
-            }
-            Owner::Rewritten(service, from, to) => {
-                let signed = self.worker.signed.header(&principal, &gateway.key, &gateway.clock);
-                self.forward(service, action, rewritten(request, from, to)?, signed).await
-            }
-        }
+        let signed = self.worker.signed.header(&caller.principal, &gateway.key, &gateway.clock);
+        self.forward(service, &action, request, signed).await
+    }
+
+    async fn caller(
+        &self,
+        api: Api,
+        action: Option<&Action>,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Caller>, Fault> {
+        identity::find_caller(self.worker, api, action, headers, self.peer.ip()).await
     }
 
     async fn forward(
@@ -154,16 +157,33 @@ impl Exchange<'_> {
 
     fn check_foreign(&self, request: &Request<Incoming>) -> Result<(), Fault> {
         let gateway = &self.worker.gateway;
-        if gateway.mode == AuthMode::Secure {
-            return Ok(());
-        }
         let headers = request.headers();
-        let is_upgrade = proxy::is_asked(headers);
-        guard::check_host(headers, &gateway.hosts)
-            .and_then(|()| {
-                guard::check_page(request.method(), headers, is_upgrade, &gateway.config.cors_origins)
-            })
-            .map_err(|foreign| Fault::Forbidden(foreign.to_string()))
+        let verdict = match gateway.mode {
+            AuthMode::Open => guard::check_host(headers, &gateway.hosts),
+            // A browser adds a remembered password by itself, also for a foreign page; nothing else it could add.
+            AuthMode::Secure if !Credentials::are_ambient(headers) => return Ok(()),
+            AuthMode::Secure => Ok(()),
+        };
+        let (is_upgrade, origins) = (proxy::is_asked(headers), &gateway.config.cors_origins);
+        let verdict =
+            verdict.and_then(|()| guard::check_page(request.method(), headers, is_upgrade, origins));
+        verdict.map_err(|foreign| Fault::Forbidden(foreign.to_string()))
+    }
+
+    fn check_rate(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        let gateway = &self.worker.gateway;
+        let Some(limit) = &gateway.request_rate else { return Ok(()) };
+        let address = identity::client_address(gateway, headers, self.peer.ip());
+        limit.take(address, Instant::now()).map_err(|retry_after_secs| Fault::TooMany { retry_after_secs })
+    }
+
+    /// The settings may let everybody see the figures.
+    fn as_set(&self, route: &Route, action: &'static Action) -> Cow<'static, Action> {
+        let is_metrics = route.owner == Owner::Page(Page::Metrics);
+        if is_metrics && self.worker.gateway.config.public_metrics {
+            return Cow::Owned(Action { access: Access::Public, ..action.clone() });
+        }
+        Cow::Borrowed(action)
     }
 
     fn forwarded(&self) -> Forwarded {

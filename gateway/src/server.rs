@@ -7,6 +7,6 @@ mod io;
 mod listener;
 mod worker;
 
-pub use io::Phase;
-pub use listener::{Door, Listener};
-pub use worker::{Worker, WorkerHandle};
+pub(crate) use io::Phase;
+pub(crate) use listener::{Door, Listener};
+pub(crate) use worker::{Worker, WorkerHandle};

@@ -15,11 +15,11 @@ use hyper::{Method, Response};
 
 /// What a shape looks at; kept while the request itself goes on to a service.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The request's method.
-    pub method: Method,
+    pub(crate) method: Method,
     /// The request's `Accept`.
-    pub accept: Option<HeaderValue>,
+    pub(crate) accept: Option<HeaderValue>,
 }
 
 impl Asked {
@@ -31,7 +31,7 @@ impl Asked {
 
 /// The answer to `fault` in the form of `api`.
 #[must_use]
-pub fn answer(api: Api, fault: &Fault, asked: &Asked) -> Response<Body> {
+pub(crate) fn answer(api: Api, fault: &Fault, asked: &Asked) -> Response<Body> {
     let mut answer = match api {
         Api::StackTach => stacktach::answer(fault, asked),
         Api::Panko => panko::answer(fault, asked),

@@ -10,7 +10,7 @@ mod connection;
 mod names;
 mod replica;
 
-pub use backend::{Backend, Refusal, Ticket};
-pub use connection::{Attempt, Pool, Returned};
-pub use names::{Directory, bad_url};
-pub use replica::InFlight;
+pub(crate) use backend::{Backend, Refusal, Ticket};
+pub(crate) use connection::{Attempt, Pool, Returned};
+pub(crate) use names::{Directory, bad_url};
+pub(crate) use replica::InFlight;

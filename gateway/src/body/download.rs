@@ -16,17 +16,17 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// What an answer holds until it has passed.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     /// Weight of the replica in the balancing.
-    pub in_flight: InFlight,
-    /// Place in the area's limit.
-    pub place: Place,
+    pub(crate) in_flight: InFlight,
+    /// Place in the area's limit; only held.
+    pub(crate) _place: Place,
     /// The connection, to be used again.
-    pub connection: Option<Returned>,
+    pub(crate) connection: Option<Returned>,
 }
 
 /// An answer under way.
-pub struct Download {
+pub(crate) struct Download {
     source: Incoming,
     lease: Option<Lease>,
     /// Longest pause of the service; unset for streams, which may be quiet for long.
@@ -45,7 +45,7 @@ impl fmt::Debug for Download {
 impl Download {
     /// An answer that may pause for `idle`.
     #[must_use]
-    pub fn new(source: Incoming, lease: Lease, idle: Duration) -> Self {
+    pub(crate) fn new(source: Incoming, lease: Lease, idle: Duration) -> Self {
         let mut download = Self { source, lease: Some(lease), idle: Some(idle), pause: None, stopping: None };
         download.release_at_end();
         download
@@ -53,25 +53,28 @@ impl Download {
 
     /// An answer that goes on until somebody ends it.
     #[must_use]
-    pub fn endless(source: Incoming, lease: Lease, stop: Stop) -> Self {
+    pub(crate) fn endless(source: Incoming, lease: Lease, stop: Stop) -> Self {
         let stopping = Box::pin(async move { stop.stopped().await });
         Self { source, lease: Some(lease), idle: None, pause: None, stopping: Some(stopping) }
     }
 
     /// Whether all of it has passed.
     #[must_use]
-    pub fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         self.source.is_end_stream()
     }
 
     /// What is known about its length.
     #[must_use]
-    pub fn size_hint(&self) -> SizeHint {
+    pub(crate) fn size_hint(&self) -> SizeHint {
         self.source.size_hint()
     }
 
     /// The next piece.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         match Pin::new(&mut self.source).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pause = None;

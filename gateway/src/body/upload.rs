@@ -17,7 +17,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// How an upload ended, or that it has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UploadEnd {
+pub(crate) enum UploadEnd {
     /// More is to come.
     Open,
     /// All of it was passed on.
@@ -30,7 +30,7 @@ pub enum UploadEnd {
 
 /// What the rest of the gateway sees of an upload under way.
 #[derive(Debug)]
-pub struct UploadState {
+pub(crate) struct UploadState {
     end: Cell<UploadEnd>,
     moved_at: Cell<Instant>,
 }
@@ -38,20 +38,20 @@ pub struct UploadState {
 impl UploadState {
     /// How it ended.
     #[must_use]
-    pub fn end(&self) -> UploadEnd {
+    pub(crate) fn end(&self) -> UploadEnd {
         self.end.get()
     }
 
     /// When the last piece passed; a service's time to answer starts here.
     #[must_use]
-    pub fn moved_at(&self) -> Instant {
+    pub(crate) fn moved_at(&self) -> Instant {
         self.moved_at.get()
     }
 }
 
 /// A request body.
 #[derive(Debug)]
-pub struct Upload {
+pub(crate) struct Upload {
     source: Option<Incoming>,
     limit_bytes: u64,
     left_bytes: u64,
@@ -62,7 +62,7 @@ pub struct Upload {
 impl Upload {
     /// A body that may hold `limit_bytes`; `phase` tells the client's connection when all of it is there.
     #[must_use]
-    pub fn new(source: Incoming, limit_bytes: u64, phase: Phase) -> Self {
+    pub(crate) fn new(source: Incoming, limit_bytes: u64, phase: Phase) -> Self {
         let is_empty = source.is_end_stream();
         let end = if is_empty { UploadEnd::Complete } else { UploadEnd::Open };
         let state = Rc::new(UploadState { end: Cell::new(end), moved_at: Cell::new(Instant::now()) });
@@ -77,20 +77,26 @@ impl Upload {
 
     /// No body.
     #[must_use]
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let state = UploadState { end: Cell::new(UploadEnd::Complete), moved_at: Cell::new(Instant::now()) };
         Self { source: None, limit_bytes: 0, left_bytes: 0, state: Rc::new(state), phase: None }
     }
 
     /// How it is going.
     #[must_use]
-    pub fn state(&self) -> Rc<UploadState> {
+    pub(crate) fn state(&self) -> Rc<UploadState> {
         Rc::clone(&self.state)
     }
 
     /// Reads the rest of the body away, so that the client gets to read the refusal.
-    pub fn discard(mut self) {
-        self.source.take().map(drain);
+    pub(crate) fn discard(mut self) {
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        if let Some(source) = self.source.take() {
+            drain(source);
+        }
     }
 
     fn finish(&mut self, end: UploadEnd) {
@@ -121,7 +127,7 @@ impl Upload {
                 let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
                 let Some(left_bytes) = self.left_bytes.checked_sub(bytes) else {
                     self.finish(UploadEnd::TooLarge(self.limit_bytes));
-                    self.source.take().map(drain);
+                    self.drain();
                     return Some(Err(BrokenBody::TooLarge));
                 };
                 self.left_bytes = left_bytes;

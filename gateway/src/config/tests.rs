@@ -30,7 +30,11 @@ fn a_mode_that_is_set_holds_on_every_address() {
 
 #[test]
 fn values_that_cannot_work_are_refused_by_name() {
-    let cases: [(&str, fn(&mut Config)); 7] = [
+    type Change = fn(&mut Config);
+    let cases: [(&str, Change); 8] = [
+        ("gateway.upstreams.tasks: expected http://host:port, found tasks:9000", |config| {
+            config.upstreams.tasks = vec!["http://a".into(), "tasks:9000".into()];
+        }),
         ("gateway.listen: expected host:port, found 8080", |config| config.listen = "8080".into()),
         ("gateway.workers: expected 1 to 64", |config| config.workers = 0),
         ("gateway.trusted_proxies: no network: 10.0.0.0/40", |config| {

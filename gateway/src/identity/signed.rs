@@ -14,7 +14,7 @@ const CALLERS: usize = 1024;
 const FRESH_SECS: i64 = LIFETIME_SECS / 4;
 
 /// Signed identities.
-pub struct SignedCache {
+pub(crate) struct SignedCache {
     /// The caller of the request before, who is usually the caller of the next.
     latest: RefCell<Option<(Arc<Principal>, Signed)>>,
     known: RefCell<Cache<Arc<Principal>, Signed>>,
@@ -41,7 +41,12 @@ impl Default for SignedCache {
 impl SignedCache {
     /// The header value that tells services about `principal`.
     #[must_use]
-    pub fn header(&self, principal: &Arc<Principal>, key: &IdentityKey, clock: &SharedClock) -> HeaderValue {
+    pub(crate) fn header(
+        &self,
+        principal: &Arc<Principal>,
+        key: &IdentityKey,
+        clock: &SharedClock,
+    ) -> HeaderValue {
         let now = clock.now();
         let mut latest = self.latest.borrow_mut();
         if let Some((caller, signed)) = latest.as_ref()

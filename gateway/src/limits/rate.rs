@@ -10,7 +10,7 @@ const ADDRESSES: usize = 8192;
 
 /// A limit on how often each address may do something.
 #[derive(Debug)]
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     /// Most that may come at once.
     burst: f64,
     per_sec: f64,
@@ -26,7 +26,7 @@ struct Bucket {
 impl RateLimit {
     /// `count` in each `period` on average, and at most `count` at once.
     #[must_use]
-    pub fn new(count: u32, period: Duration) -> Self {
+    pub(crate) fn new(count: u32, period: Duration) -> Self {
         let burst = f64::from(count);
         Self { burst, per_sec: burst / period.as_secs_f64(), buckets: Mutex::new(Cache::new(ADDRESSES)) }
     }
@@ -35,7 +35,7 @@ impl RateLimit {
     ///
     /// # Errors
     /// When the address has used up its share.
-    pub fn take(&self, address: IpAddr, now: Instant) -> Result<(), u64> {
+    pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Result<(), u64> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bucket = self.refilled(buckets.get(&address).copied(), now);
         if bucket.left < 1.0 {
@@ -50,7 +50,7 @@ impl RateLimit {
     ///
     /// # Errors
     /// As [`RateLimit::take`].
-    pub fn check(&self, address: IpAddr, now: Instant) -> Result<(), u64> {
+    pub(crate) fn check(&self, address: IpAddr, now: Instant) -> Result<(), u64> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = self.refilled(buckets.get(&address).copied(), now);
         if bucket.left < 1.0 { Err(self.wait_secs(bucket)) } else { Ok(()) }

@@ -21,7 +21,7 @@ const CREDENTIALS: [&str; 6] =
 
 /// What becomes of `X-Forwarded-*` and `Forwarded`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forwarded {
+pub(crate) enum Forwarded {
     /// They come from a proxy that is believed.
     Kept,
     /// They could come from anybody.

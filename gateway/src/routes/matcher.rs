@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 
 /// The routes of one listener.
 #[derive(Debug)]
-pub struct Router {
+pub(crate) struct Router {
     routes: Vec<Route>,
     nodes: Vec<Node>,
     /// First segments and the API that owns the unknown paths below them; the longest counts.
@@ -28,7 +28,7 @@ struct Node {
 
 /// What a path is.
 #[derive(Debug)]
-pub enum Found<'r> {
+pub(crate) enum Found<'r> {
     /// A route of the table.
     Route(&'r Route),
     /// Almost a route: the client is sent to this path.
@@ -40,7 +40,7 @@ pub enum Found<'r> {
 impl Router {
     /// The main listener's routes: all of them.
     #[must_use]
-    pub fn main() -> Self {
+    pub(crate) fn main() -> Self {
         let mut router = Self::empty(Api::Gateway);
         AREAS.iter().for_each(|area| router.add_area(area));
         for (path, page, actions) in PAGES {
@@ -52,7 +52,7 @@ impl Router {
 
     /// A compat listener's routes: those of `api` (both versions for Snap) and what only its own listener has.
     #[must_use]
-    pub fn pinned_to(api: Api) -> Self {
+    pub(crate) fn pinned_to(api: Api) -> Self {
         let mut router = Self::empty(api);
         let is_own = |area: &&Area| area.api == api || (area.api.is_snap() && api.is_snap());
         AREAS.iter().filter(is_own).chain(pinned(api)).for_each(|area| router.add_area(area));
@@ -65,8 +65,8 @@ impl Router {
     }
 
     /// Every route, by index.
-    #[must_use]
-    pub fn routes(&self) -> &[Route] {
+    #[cfg(test)]
+    pub(crate) fn routes(&self) -> &[Route] {
         &self.routes
     }
 
@@ -116,7 +116,7 @@ impl Router {
 
     /// Whose `path` is; `method` only decides whether a misspelt path is worth a redirect.
     #[must_use]
-    pub fn find(&self, path: &str, method: &Method) -> Found<'_> {
+    pub(crate) fn find(&self, path: &str, method: &Method) -> Found<'_> {
         if !is_plain(path) {
             return Found::Unknown(self.owner(path));
         }

@@ -13,17 +13,17 @@ use super::{Action, Api, Owner, Page as Pages, Slash};
 use hyper::Method;
 
 /// Paths of one kind of thing, below one or more equal prefixes.
-pub struct Area {
+pub(crate) struct Area {
     /// Whose error bodies it uses; also for unknown paths below its prefixes.
-    pub api: Api,
+    pub(crate) api: Api,
     /// Who answers.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
     /// What a `/` at the end means.
-    pub slash: Slash,
+    pub(crate) slash: Slash,
     /// The prefixes under which the rows appear.
-    pub prefixes: &'static [&'static str],
+    pub(crate) prefixes: &'static [&'static str],
     /// The rest of each path, and its methods.
-    pub rows: &'static [(&'static str, &'static [Action])],
+    pub(crate) rows: &'static [(&'static str, &'static [Action])],
 }
 
 const fn get(permission: &'static str) -> Action {
@@ -50,7 +50,7 @@ const fn options() -> Action {
 }
 
 /// Areas of the main listener. A compat listener has those of its API, and [`pinned`].
-pub const AREAS: &[Area] = &[
+pub(crate) const AREAS: &[Area] = &[
     Area {
         api: StackTach,
         owner: Service(Streams),
@@ -309,7 +309,7 @@ const ANNOTATE_ROOT: &[Area] = &[Area {
 
 /// The areas that `api`'s compat listener has besides its own of [`AREAS`].
 #[must_use]
-pub fn pinned(api: Api) -> &'static [Area] {
+pub(crate) fn pinned(api: Api) -> &'static [Area] {
     match api {
         Panko => PANKO_ROOT,
         Annotate => ANNOTATE_ROOT,
@@ -318,10 +318,10 @@ pub fn pinned(api: Api) -> &'static [Area] {
 }
 
 /// A prefix whose unknown paths belong to an API although no area has them.
-pub const CLAIMS: &[(&str, Api)] = &[("/v2", Panko)];
+pub(crate) const CLAIMS: &[(&str, Api)] = &[("/v2", Panko)];
 
 /// What the gateway answers itself, on the main listener.
-pub const PAGES: &[(&str, Pages, &[Action])] = &[
+pub(crate) const PAGES: &[(&str, Pages, &[Action])] = &[
     ("/", Pages::Index, PUBLIC_GET),
     ("/livez", Pages::Livez, PUBLIC_GET),
     ("/readyz", Pages::Readyz, PUBLIC_GET),

@@ -116,7 +116,9 @@ fn no_two_routes_share_a_path_and_every_route_finds_itself() {
 #[test]
 fn permissions_name_the_parts_of_the_path() {
     let router = Router::main();
-    let Found::Route(route) = router.find("/api/3/dtrace/a%20b/metadata/x/y", &Method::PUT) else { panic!() };
+    let Found::Route(route) = router.find("/api/3/dtrace/a%20b/metadata/x/y", &Method::PUT) else {
+        unreachable!("the path is in the table")
+    };
     let action = route.action(&Method::PUT).unwrap();
     assert_eq!(route.permission(action, "/api/3/dtrace/a%20b/metadata/x/y"), ["dtrace", "a b", "edit"]);
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// What is expected of the client at the moment. Shared by its socket and its request.
 #[derive(Debug, Clone, Default)]
-pub struct Phase(Arc<AtomicU8>);
+pub(crate) struct Phase(Arc<AtomicU8>);
 
 /// The head of a request, once its first byte is there.
 const HEAD: u8 = 0;
@@ -24,17 +24,17 @@ const ANSWERING: u8 = 2;
 
 impl Phase {
     /// The next request is welcome.
-    pub fn head(&self) {
+    pub(crate) fn head(&self) {
         self.0.store(HEAD, Relaxed);
     }
 
     /// The rest of the body is awaited.
-    pub fn body(&self) {
+    pub(crate) fn body(&self) {
         self.0.store(BODY, Relaxed);
     }
 
     /// The request is complete.
-    pub fn answering(&self) {
+    pub(crate) fn answering(&self) {
         self.0.store(ANSWERING, Relaxed);
     }
 

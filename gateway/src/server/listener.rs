@@ -20,23 +20,23 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What comes in through one listener: which routes there are, and whose they are.
 #[derive(Debug)]
-pub struct Door {
+pub(crate) struct Door {
     /// The API that owns this listener; none for the main one.
-    pub pinned: Option<Api>,
+    pub(crate) pinned: Option<Api>,
     /// Its routes.
-    pub router: Router,
+    pub(crate) router: Router,
 }
 
 impl Door {
     /// The main listener, or one that belongs to an API.
     #[must_use]
-    pub fn new(pinned: Option<Api>) -> Self {
+    pub(crate) fn new(pinned: Option<Api>) -> Self {
         Self { pinned, router: pinned.map_or_else(Router::main, Router::pinned_to) }
     }
 }
 
 /// A bound address.
-pub struct Listener {
+pub(crate) struct Listener {
     listener: TcpListener,
     door: Arc<Door>,
 }
@@ -46,7 +46,7 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says, with the address.
-    pub async fn bind(address: &str, door: Door) -> io::Result<Self> {
+    pub(crate) async fn bind(address: &str, door: Door) -> io::Result<Self> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|cause| io::Error::new(cause.kind(), format!("{address}: {cause}")))?;
@@ -57,18 +57,12 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says.
-    pub fn address(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// The routes behind it.
-    #[must_use]
-    pub fn door(&self) -> &Arc<Door> {
-        &self.door
-    }
-
     /// Accepts until `stop`. A connection is accepted only when there is a place for it among `places`.
-    pub async fn accept(self, workers: Arc<[WorkerHandle]>, places: Arc<Semaphore>, stop: Stop) {
+    pub(crate) async fn accept(self, workers: Arc<[WorkerHandle]>, places: Arc<Semaphore>, stop: Stop) {
         let accepting = async {
             loop {
                 // The semaphore is never closed.

@@ -3,7 +3,7 @@
 use super::io::{ClientIo, Phase};
 use super::listener::Door;
 use crate::gateway::Gateway;
-use crate::identity::SignedCache;
+use crate::identity::{Logins, SignedCache};
 use crate::metrics::Timers;
 use crate::serve;
 use crate::upstream::Backend;
@@ -32,7 +32,7 @@ pub(super) struct Arrival {
 }
 
 /// A worker as the accepting task sees it.
-pub struct WorkerHandle {
+pub(crate) struct WorkerHandle {
     connections: Arc<AtomicUsize>,
     arrivals: mpsc::UnboundedSender<Arrival>,
 }
@@ -40,7 +40,7 @@ pub struct WorkerHandle {
 impl WorkerHandle {
     /// Connections the worker has.
     #[must_use]
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Relaxed)
     }
 
@@ -54,17 +54,19 @@ impl WorkerHandle {
 }
 
 /// What belongs to one worker alone.
-pub struct Worker {
+pub(crate) struct Worker {
     /// What all share.
-    pub gateway: Arc<Gateway>,
+    pub(crate) gateway: Arc<Gateway>,
     /// The services, in the order of `Service::ALL`.
-    pub backends: Vec<Backend>,
+    pub(crate) backends: Vec<Backend>,
     /// Identities signed a moment ago.
-    pub signed: SignedCache,
+    pub(crate) signed: SignedCache,
+    /// Credentials checked a moment ago.
+    pub(crate) logins: Logins,
     /// Where durations go.
-    pub timers: Timers,
+    pub(crate) timers: Timers,
     /// Told when this worker is to end.
-    pub stop: Stop,
+    pub(crate) stop: Stop,
     connections: Arc<AtomicUsize>,
     /// Held by everything that is still under way.
     alive: mpsc::Sender<()>,
@@ -77,7 +79,7 @@ impl Worker {
     ///
     /// # Errors
     /// When there is no thread or no runtime to be had.
-    pub fn start(
+    pub(crate) fn start(
         gateway: Arc<Gateway>,
         number: usize,
     ) -> io::Result<(WorkerHandle, std::thread::JoinHandle<()>)> {
@@ -103,7 +105,7 @@ impl Worker {
     }
 
     /// Runs `work` beside the requests; the worker waits for it before it ends.
-    pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         let alive = self.alive.clone();
         tokio::task::spawn_local(async move {
             work.await;
@@ -113,7 +115,7 @@ impl Worker {
 
     /// Whether the worker takes no new requests any more.
     #[must_use]
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
     }
 }
@@ -129,6 +131,7 @@ async fn run(
     let worker = Rc::new(Worker {
         backends: gateway.backends(number),
         signed: SignedCache::default(),
+        logins: Logins::default(),
         timers: gateway.metrics.timers(),
         gateway,
         stop: Stop::default(),

@@ -9,7 +9,7 @@ use hyper::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 /// Header with the request's id in `OpenStack`'s form; clients read it from every answer under `/v2`.
-pub const REQUEST_ID: &str = "x-openstack-request-id";
+pub(crate) const REQUEST_ID: &str = "x-openstack-request-id";
 
 pub(super) fn answer(fault: &Fault, asked: &Asked) -> Response<Body> {
     let accept = Accept::read(asked.accept());

@@ -8,17 +8,18 @@ use super::replica::{InFlight, Replica};
 use crate::routes::Service;
 use shared::clock::SharedClock;
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// A service, in one worker.
-pub struct Backend {
+pub(crate) struct Backend {
     /// Which service.
-    pub service: Service,
+    pub(crate) service: Service,
     /// Pays for retries.
-    pub budget: Budget,
+    pub(crate) budget: Budget,
     is_installed: bool,
     connect_timeout: Duration,
     clock: SharedClock,
@@ -34,9 +35,9 @@ struct Peer {
 }
 
 /// Leave to ask one replica.
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// Its connections.
-    pub pool: Rc<Pool>,
+    pub(crate) pool: Rc<Pool>,
     replica: Arc<Replica>,
     pass: Pass,
     in_flight: InFlight,
@@ -45,7 +46,7 @@ pub struct Ticket {
 
 /// Why nobody can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// No such service here.
     NotInstalled,
     /// Its name has no address.
@@ -56,18 +57,18 @@ pub enum Refusal {
 
 impl Ticket {
     /// The replica answered with something else than "I cannot".
-    pub fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         self.replica.succeeded(self.pass);
     }
 
     /// It could not be reached, broke off, was too slow, or said that it cannot.
-    pub fn failed(&self) {
+    pub(crate) fn failed(&self) {
         self.replica.failed(self.pass, self.clock.now().timestamp_micros());
     }
 
     /// The weight on the replica, for as long as the answer passes.
     #[must_use]
-    pub fn into_in_flight(self) -> InFlight {
+    pub(crate) fn into_in_flight(self) -> InFlight {
         self.in_flight
     }
 }
@@ -75,7 +76,7 @@ impl Ticket {
 impl Backend {
     /// Sees the service through `upstream`.
     #[must_use]
-    pub fn new(upstream: &Upstream, connect_timeout: Duration, clock: SharedClock, seed: u32) -> Self {
+    pub(crate) fn new(upstream: &Upstream, connect_timeout: Duration, clock: SharedClock, seed: u32) -> Self {
         let mut news = upstream.watch();
         news.mark_changed();
         Self {
@@ -95,7 +96,7 @@ impl Backend {
     ///
     /// # Errors
     /// [`Refusal`] when nobody can be asked.
-    pub fn choose(&self, avoid: Option<&Rc<Pool>>) -> Result<Ticket, Refusal> {
+    pub(crate) fn choose(&self, avoid: Option<&Rc<Pool>>) -> Result<Ticket, Refusal> {
         let peers = self.peers();
         if peers.is_empty() {
             return Err(if self.is_installed { Refusal::NoReplica } else { Refusal::NotInstalled });
@@ -116,9 +117,21 @@ impl Backend {
         others.into_iter().find_map(|peer| self.ticket(peer, now)).ok_or(Refusal::AllResting)
     }
 
+    /// Whether the service is part of this installation.
+    #[must_use]
+    pub(crate) fn is_installed(&self) -> bool {
+        self.is_installed
+    }
+
+    /// Address and connections of every replica.
+    #[must_use]
+    pub(crate) fn replicas(&self) -> Vec<(SocketAddr, Rc<Pool>)> {
+        self.peers().iter().map(|peer| (peer.replica.address(), Rc::clone(&peer.pool))).collect()
+    }
+
     /// How many replicas there are.
     #[must_use]
-    pub fn replica_count(&self) -> usize {
+    pub(crate) fn replica_count(&self) -> usize {
         self.peers().len()
     }
 

@@ -23,7 +23,7 @@ const PROBE_TIME: i64 = 5_000_000;
 
 /// The breaker of one replica; times are microseconds since 1970.
 #[derive(Debug, Default)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     points: AtomicU32,
     /// When the rest ends; 0 while closed.
     rests_until: AtomicI64,
@@ -33,7 +33,7 @@ pub struct Breaker {
 
 /// Leave to ask the replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pass {
+pub(crate) enum Pass {
     /// The breaker is closed.
     Normal,
     /// The breaker is open; this request finds out whether it may close.
@@ -43,20 +43,20 @@ pub enum Pass {
 impl Breaker {
     /// Whether [`Breaker::enter`] would let a request through now.
     #[must_use]
-    pub fn is_passable(&self, now: i64) -> bool {
+    pub(crate) fn is_passable(&self, now: i64) -> bool {
         let rests_until = self.rests_until.load(Relaxed);
         rests_until == 0 || is_over(rests_until, now)
     }
 
     /// Whether it is open, resting or probing.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.rests_until.load(Relaxed) != 0
     }
 
     /// Leave to ask the replica, if there is one; of the requests that come after a rest only one gets it.
     #[must_use]
-    pub fn enter(&self, now: i64) -> Option<Pass> {
+    pub(crate) fn enter(&self, now: i64) -> Option<Pass> {
         let rests_until = self.rests_until.load(Relaxed);
         if rests_until == 0 {
             return Some(Pass::Normal);
@@ -69,7 +69,7 @@ impl Breaker {
     }
 
     /// The replica answered.
-    pub fn succeeded(&self, pass: Pass) {
+    pub(crate) fn succeeded(&self, pass: Pass) {
         match pass {
             Pass::Normal => {
                 // Most of the time there is nothing to take away, and nothing is written.
@@ -86,7 +86,7 @@ impl Breaker {
     }
 
     /// The replica could not be reached, broke off, or said that it cannot answer.
-    pub fn failed(&self, pass: Pass, now: i64) {
+    pub(crate) fn failed(&self, pass: Pass, now: i64) {
         if pass == Pass::Normal {
             let points = self.points.fetch_add(FAILURE_POINTS, Relaxed) + FAILURE_POINTS;
             if points < TRIP_POINTS || self.is_open() {

@@ -11,7 +11,7 @@ const RESERVE: u32 = 50;
 
 /// The budget of one worker for one service.
 #[derive(Debug)]
-pub struct Budget(Cell<u32>);
+pub(crate) struct Budget(Cell<u32>);
 
 impl Default for Budget {
     fn default() -> Self {
@@ -21,13 +21,13 @@ impl Default for Budget {
 
 impl Budget {
     /// Counts a request.
-    pub fn deposit(&self) {
+    pub(crate) fn deposit(&self) {
         self.0.set((self.0.get() + 1).min(RESERVE));
     }
 
     /// Pays for a retry, if there is enough.
     #[must_use]
-    pub fn withdraw(&self) -> bool {
+    pub(crate) fn withdraw(&self) -> bool {
         let left = self.0.get().checked_sub(RETRY_COST);
         if let Some(left) = left {
             self.0.set(left);

@@ -26,7 +26,7 @@ const ANSWER_HEAD_BYTES: usize = 256 << 10;
 
 /// The connections of one worker to one replica.
 #[derive(Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     address: SocketAddr,
     connect_timeout: Duration,
     idle: RefCell<Vec<Idle>>,
@@ -40,14 +40,14 @@ struct Idle {
 
 /// A connection on its way back to its pool.
 #[derive(Debug)]
-pub struct Returned {
+pub(crate) struct Returned {
     pool: Rc<Pool>,
     sender: SendRequest<Upload>,
 }
 
 /// How one try went.
 #[derive(Debug)]
-pub enum Attempt {
+pub(crate) enum Attempt {
     /// An answer, and its connection.
     Answered(Response<Incoming>, Returned),
     /// No connection; the request is unharmed.
@@ -58,7 +58,7 @@ pub enum Attempt {
 
 impl Returned {
     /// Puts the connection back for the next request.
-    pub fn give_back(self, now: Instant) {
+    pub(crate) fn give_back(self, now: Instant) {
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < IDLE_CONNECTIONS && !self.sender.is_closed() {
             idle.push(Idle { sender: self.sender, since: now });
@@ -69,12 +69,12 @@ impl Returned {
 impl Pool {
     /// No connections yet.
     #[must_use]
-    pub fn new(address: SocketAddr, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(address: SocketAddr, connect_timeout: Duration) -> Self {
         Self { address, connect_timeout, idle: RefCell::new(Vec::new()) }
     }
 
     /// Sends `request` on an idle connection, else on a new one.
-    pub async fn send(self: &Rc<Self>, mut request: Request<Upload>) -> Attempt {
+    pub(crate) async fn send(self: &Rc<Self>, mut request: Request<Upload>) -> Attempt {
         while let Some(mut sender) = self.take_idle() {
             // The service may have closed it meanwhile; then the request comes back and the next one is tried.
             if sender.ready().await.is_err() {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// The replicas of one service at one time.
-pub type Replicas = Arc<[Arc<Replica>]>;
+pub(crate) type Replicas = Arc<[Arc<Replica>]>;
 
 /// A service as the gateway knows it.
 #[derive(Debug, Clone)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Which service.
-    pub service: Service,
+    pub(crate) service: Service,
     /// `host:port` of each base URL; empty when the service is not part of this installation.
     hosts: Arc<[String]>,
     replicas: watch::Sender<Replicas>,
@@ -30,25 +30,25 @@ impl Upstream {
 
     /// Whether any base URL is known.
     #[must_use]
-    pub fn is_installed(&self) -> bool {
+    pub(crate) fn is_installed(&self) -> bool {
         !self.hosts.is_empty()
     }
 
     /// The replicas, and news of them.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Replicas> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Replicas> {
         self.replicas.subscribe()
     }
 
     /// The replicas now.
     #[must_use]
-    pub fn replicas(&self) -> Replicas {
+    pub(crate) fn replicas(&self) -> Replicas {
         self.replicas.borrow().clone()
     }
 
     /// Looks the names up again. Known addresses keep what is known about them; when no name can be looked up, the
     /// last addresses stay.
-    pub async fn refresh(&self) {
+    pub(crate) async fn refresh(&self) {
         let mut found: Vec<SocketAddr> = Vec::new();
         for host in self.hosts.iter() {
             match tokio::net::lookup_host(host).await {
@@ -74,15 +74,15 @@ impl Upstream {
 
 /// All services.
 #[derive(Debug, Clone)]
-pub struct Directory(Arc<[Upstream]>);
+pub(crate) struct Directory(Arc<[Upstream]>);
 
 impl Directory {
     /// Knows the services by the settings, else by what runs in this process.
-    pub async fn open(config: &Config, in_process: &Upstreams) -> Self {
+    pub(crate) async fn open(config: &Config, in_process: &Upstreams) -> Self {
         let lists = config.upstreams.by_name();
         let urls = |service: Service| {
             let set = lists.iter().find(|(name, urls)| *name == service.name() && !urls.is_empty());
-            let own = in_process.get(service.name()).map_or(&[] as &[String], Vec::as_slice);
+            let own = in_process.get(service.name()).map_or(Default::default(), Vec::as_slice);
             set.map_or(own, |(_, urls)| *urls)
         };
         let directory =
@@ -93,12 +93,12 @@ impl Directory {
 
     /// Every service, in the order of [`Service::ALL`].
     #[must_use]
-    pub fn all(&self) -> &[Upstream] {
+    pub(crate) fn all(&self) -> &[Upstream] {
         &self.0
     }
 
     /// Looks all names up again every `period` until `stop`.
-    pub async fn keep_fresh(self, period: Duration, stop: Stop) {
+    pub(crate) async fn keep_fresh(self, period: Duration, stop: Stop) {
         loop {
             tokio::select! {
                 () = stop.stopped() => return,
@@ -116,7 +116,7 @@ impl Directory {
 
 /// The first base URL that cannot be used, in the settings or among those of this process.
 #[must_use]
-pub fn bad_url<'u>(urls: impl IntoIterator<Item = &'u String>) -> Option<&'u String> {
+pub(crate) fn bad_url<'u>(urls: impl IntoIterator<Item = &'u String>) -> Option<&'u String> {
     urls.into_iter().find(|url| host(url).is_none())
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// A replica of a service.
 #[derive(Debug)]
-pub struct Replica {
+pub(crate) struct Replica {
     address: SocketAddr,
     in_flight: AtomicUsize,
     answered: AtomicU64,
@@ -18,7 +18,7 @@ pub struct Replica {
 impl Replica {
     /// A replica about which nothing is known yet.
     #[must_use]
-    pub fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
             in_flight: AtomicUsize::new(0),
@@ -30,36 +30,36 @@ impl Replica {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Requests it is answering for this gateway.
     #[must_use]
-    pub fn load(&self) -> usize {
+    pub(crate) fn load(&self) -> usize {
         self.in_flight.load(Relaxed)
     }
 
     /// Answers and failures so far.
     #[must_use]
-    pub fn tally(&self) -> (u64, u64) {
+    pub(crate) fn tally(&self) -> (u64, u64) {
         (self.answered.load(Relaxed), self.failed.load(Relaxed))
     }
 
     /// Its breaker.
     #[must_use]
-    pub fn breaker(&self) -> &Breaker {
+    pub(crate) fn breaker(&self) -> &Breaker {
         &self.breaker
     }
 
     /// It answered.
-    pub fn succeeded(&self, pass: Pass) {
+    pub(crate) fn succeeded(&self, pass: Pass) {
         self.answered.fetch_add(1, Relaxed);
         self.breaker.succeeded(pass);
     }
 
     /// It did not, or said that it cannot.
-    pub fn failed(&self, pass: Pass, now_micros: i64) {
+    pub(crate) fn failed(&self, pass: Pass, now_micros: i64) {
         self.failed.fetch_add(1, Relaxed);
         self.breaker.failed(pass, now_micros);
     }
@@ -67,7 +67,7 @@ impl Replica {
 
 /// The weight of one request on a replica; gone when dropped.
 #[derive(Debug)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     replica: Arc<Replica>,
     clock: ClockRef,
 }
@@ -85,13 +85,13 @@ impl std::fmt::Debug for ClockRef {
 impl InFlight {
     /// Lays the weight of one request on `replica`.
     #[must_use]
-    pub fn new(replica: &Arc<Replica>, clock: &shared::clock::SharedClock) -> Self {
+    pub(crate) fn new(replica: &Arc<Replica>, clock: &shared::clock::SharedClock) -> Self {
         replica.in_flight.fetch_add(1, Relaxed);
         Self { replica: Arc::clone(replica), clock: ClockRef(Arc::clone(clock)) }
     }
 
     /// The replica broke off in the middle of its answer.
-    pub fn broke_off(&self) {
+    pub(crate) fn broke_off(&self) {
         self.replica.failed(Pass::Normal, self.clock.0.now().timestamp_micros());
     }
 }

@@ -1,4 +1,11 @@
 //! A gateway under test, a client that sees every byte, and services played by the test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test whose scaffold fails has failed"
+)]
 
 use quintet_gateway::{Config, Running, Upstreams};
 use shared::clock::ManualClock;
@@ -14,25 +21,25 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for something that must happen.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it did not happen in time")
 }
 
 /// A gateway, its clock and its folder.
-pub struct Gateway {
-    pub running: Running,
-    pub clock: Arc<ManualClock>,
-    pub common: Common,
-    pub key: IdentityKey,
+pub(crate) struct Gateway {
+    pub(crate) running: Running,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) common: Common,
+    pub(crate) key: IdentityKey,
     _folder: tempfile::TempDir,
 }
 
 /// What a test wants of its gateway.
-pub struct Setup {
-    pub config: Config,
-    pub mode: Option<AuthMode>,
-    pub upstreams: Upstreams,
-    pub shutdown_timeout_secs: u64,
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) mode: Option<AuthMode>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) shutdown_timeout_secs: u64,
 }
 
 impl Default for Setup {
@@ -44,17 +51,17 @@ impl Default for Setup {
 
 impl Setup {
     /// Adds a replica of `service`.
-    pub fn service(mut self, service: &str, url: &str) -> Self {
+    pub(crate) fn service(mut self, service: &str, url: &str) -> Self {
         self.upstreams.entry(service.into()).or_default().push(url.into());
         self
     }
 
-    pub fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
         self
     }
 
-    pub async fn start(self) -> Gateway {
+    pub(crate) async fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let mut common = Common::default();
         common.data_dir = folder.path().to_owned();
@@ -72,102 +79,102 @@ impl Setup {
 
 impl Gateway {
     /// `host:port` of the listener called `name`.
-    pub fn address(&self, name: &str) -> String {
+    pub(crate) fn address(&self, name: &str) -> String {
         let (_, url) = self.running.listeners().iter().find(|(own, _)| *own == name).unwrap();
         url.strip_prefix("http://").unwrap().to_owned()
     }
 
     /// A connection to the main listener.
-    pub async fn connect(&self) -> Wire {
+    pub(crate) async fn connect(&self) -> Wire {
         self.connect_to("main").await
     }
 
-    pub async fn connect_to(&self, name: &str) -> Wire {
+    pub(crate) async fn connect_to(&self, name: &str) -> Wire {
         Wire::new(TcpStream::connect(self.address(name)).await.unwrap())
     }
 
     /// Sends one request on a connection of its own and reads the answer.
-    pub async fn ask(&self, request: &str) -> Message {
+    pub(crate) async fn ask(&self, request: &str) -> Message {
         self.ask_at("main", request).await
     }
 
-    pub async fn ask_at(&self, name: &str, request: &str) -> Message {
+    pub(crate) async fn ask_at(&self, name: &str, request: &str) -> Message {
         let mut wire = self.connect_to(name).await;
         wire.send(request).await;
         wire.answer_to(request).await
     }
 
     /// The caller that a forwarded request names.
-    pub fn caller(&self, request: &Message) -> Principal {
+    pub(crate) fn caller(&self, request: &Message) -> Principal {
         use shared::clock::Clock;
         self.key.verify(request.header(identity::HEADER).unwrap(), self.clock.now()).unwrap()
     }
 }
 
 /// A request line with what every test request has.
-pub fn get(path: &str) -> String {
+pub(crate) fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
 }
 
 /// A request with more headers, each ending in a line break, and a body.
-pub fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
     format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n{body}")
 }
 
 /// An answer of a service.
-pub fn answer(status: &str, headers: &str, body: &str) -> String {
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// One side of a connection, byte by byte.
-pub struct Wire {
-    pub stream: TcpStream,
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
     unread: Vec<u8>,
 }
 
 /// A request or an answer as it came over the wire.
 #[derive(Debug, Clone)]
-pub struct Message {
-    pub first_line: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Message {
+    pub(crate) first_line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Message {
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.first_line.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// The one value of a header; more than one is a fault of the sender.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} twice in {self:?}");
         value
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|cause| panic!("{cause}: {self:?}"))
     }
 }
 
 impl Wire {
-    pub fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self { stream, unread: Vec::new() }
     }
 
-    pub async fn send(&mut self, text: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, text: impl AsRef<[u8]>) {
         soon(self.stream.write_all(text.as_ref())).await.unwrap();
     }
 
     /// Reads until `wanted` is there; `None` when the connection ends before.
-    pub async fn until(&mut self, wanted: &str) -> Option<Vec<u8>> {
+    pub(crate) async fn until(&mut self, wanted: &str) -> Option<Vec<u8>> {
         loop {
             let found = self.unread.windows(wanted.len()).position(|window| window == wanted.as_bytes());
             if let Some(at) = found {
@@ -180,7 +187,7 @@ impl Wire {
     }
 
     /// Reads exactly `bytes`.
-    pub async fn exactly(&mut self, bytes: usize) -> Vec<u8> {
+    pub(crate) async fn exactly(&mut self, bytes: usize) -> Vec<u8> {
         while self.unread.len() < bytes {
             assert_ne!(self.more().await, 0, "the connection ended early");
         }
@@ -188,7 +195,7 @@ impl Wire {
     }
 
     /// Reads what there is; 0 when the connection has ended.
-    pub async fn more(&mut self) -> usize {
+    pub(crate) async fn more(&mut self) -> usize {
         let mut buffer = vec![0; 65_536];
         let bytes = soon(self.stream.read(&mut buffer)).await.unwrap_or(0);
         self.unread.extend_from_slice(&buffer[..bytes]);
@@ -196,12 +203,12 @@ impl Wire {
     }
 
     /// Whether the other side has ended the connection, with nothing left to read.
-    pub async fn is_ended(&mut self) -> bool {
+    pub(crate) async fn is_ended(&mut self) -> bool {
         self.unread.is_empty() && self.more().await == 0
     }
 
     /// First line and headers.
-    pub async fn head(&mut self) -> Option<Message> {
+    pub(crate) async fn head(&mut self) -> Option<Message> {
         let head = String::from_utf8(self.until("\r\n\r\n").await?).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let first_line = lines.next().unwrap().to_owned();
@@ -213,7 +220,7 @@ impl Wire {
     }
 
     /// A whole message; bodies by length or in chunks.
-    pub async fn message(&mut self) -> Option<Message> {
+    pub(crate) async fn message(&mut self) -> Option<Message> {
         let mut message = self.head().await?;
         if message.header("transfer-encoding") == Some("chunked") {
             while let Some(chunk) = self.chunk().await {
@@ -227,13 +234,13 @@ impl Wire {
     }
 
     /// The answer to `request`: one to HEAD has no body.
-    pub async fn answer_to(&mut self, request: &str) -> Message {
+    pub(crate) async fn answer_to(&mut self, request: &str) -> Message {
         if request.starts_with("HEAD ") { self.head().await } else { self.message().await }
             .expect("no answer")
     }
 
     /// One chunk; `None` after the last.
-    pub async fn chunk(&mut self) -> Option<Vec<u8>> {
+    pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
         let size = self.until("\r\n").await.expect("broken off in the middle of a body");
         let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim(), 16).unwrap();
         let mut chunk = self.exactly(size + 2).await;
@@ -243,25 +250,25 @@ impl Wire {
 }
 
 /// A service that the test plays by hand.
-pub struct Service {
+pub(crate) struct Service {
     listener: TcpListener,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Service {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         Self { listener, url }
     }
 
     /// The next connection of the gateway.
-    pub async fn accept(&self) -> Wire {
+    pub(crate) async fn accept(&self) -> Wire {
         Wire::new(soon(self.listener.accept()).await.unwrap().0)
     }
 
     /// Answers every request by `reply`, until dropped.
-    pub fn automatic(self, reply: impl Fn(&Message) -> String + Clone + Send + 'static) -> Automatic {
+    pub(crate) fn automatic(self, reply: impl Fn(&Message) -> String + Clone + Send + 'static) -> Automatic {
         let Self { listener, url } = self;
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -281,8 +288,8 @@ impl Service {
 }
 
 /// A service that answers by itself.
-pub struct Automatic {
-    pub url: String,
+pub(crate) struct Automatic {
+    pub(crate) url: String,
     task: JoinHandle<()>,
 }
 
