@@ -1,2 +1,42 @@
-//! x
-fn main() {}
+//! The one binary most people run: every service in one process, or one of them, and the command line.
+
+mod cli;
+mod client;
+mod config;
+mod events;
+mod health;
+mod migrate;
+mod output;
+mod product;
+mod reference;
+mod serve;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    shared::logging::init();
+    match run(Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("quintet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command.unwrap_or_else(|| Command::Serve(Box::default())) {
+        Command::Serve(flags) => serve::serve(&cli.settings, &flags).await?,
+        Command::Config(command) => config::run(&cli.settings, &command)?,
+        Command::Migrate => migrate::migrate(&cli.settings)?,
+        Command::Health(flags) => return health::health(&flags).await,
+        Command::Events(command) => events::run(command).await?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "quintet", &mut std::io::stdout());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

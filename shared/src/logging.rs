@@ -12,7 +12,7 @@ tokio::task_local! {
 
 /// Starts logging for this process; a second call does nothing.
 pub fn init() {
-    let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
+    let mut builder = Builder::from_env(Env::default().default_filter_or("info,actix_server=warn"));
     if !std::io::stderr().is_terminal() {
         builder.format(|out, record| {
             let line = json_line(&out.timestamp_micros().to_string(), record);

@@ -1,0 +1,231 @@
+//! The command line: commands, flags and the help that teaches them.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// Five telemetry APIs behind one gateway: StackTach streams and events, Panko events, Snap tasks and tribe,
+/// FiFo DTrace scripts, Bosun annotations.
+#[derive(Debug, Parser)]
+#[command(name = "quintet", version, after_help = FIRST_STEPS)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const FIRST_STEPS: &str = "\
+First steps:
+  quintet                                start everything on SQLite under ./data
+  quintet events import FILE.ndjson.gz   load notifications or events
+  quintet events list --limit 5          see the newest
+  quintet events tail                    watch new ones arrive
+  quintet config print                   every setting with its value";
+
+/// Where settings come from. They are read from quintet.toml, then QUINTET_* variables, then flags.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Settings file; quintet.toml in this folder is read when it exists
+    #[arg(long, global = true, env = "QUINTET_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of SQLite files and secrets
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the gateway and the services (also without any command)
+    Serve(Box<ServeFlags>),
+    /// Check or show the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Bring all tables up to date, then end
+    Migrate,
+    /// Ask a running gateway how its services are; ends with 1 when one is not ready
+    Health(HealthFlags),
+    /// List, read, load and watch events
+    #[command(subcommand)]
+    Events(EventsCommand),
+    /// Print a completion script, for instance: quintet completions bash > /etc/bash_completion.d/quintet
+    Completions {
+        /// The shell it is for
+        shell: Shell,
+    },
+}
+
+/// What `serve` starts, and where.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServeFlags {
+    /// What to start in this process: all, or gateway, events, … with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all")]
+    pub(crate) target: Vec<String>,
+    /// Address of the gateway's main listener
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Listen on the original ports too, one for each API: 8000, 8977, 8181, 8070, 8087
+    #[arg(long)]
+    pub(crate) compat: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read all settings and the files they name; says what is wrong and where
+    Check,
+    /// Show every setting with its value, secrets masked
+    Print {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Print the reference of all settings in Markdown
+    Reference,
+}
+
+/// Which gateway to ask, and as whom.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Server {
+    /// Address of the gateway
+    #[arg(long, env = "QUINTET_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub(crate) url: String,
+    /// API token; not needed while the gateway is open
+    #[arg(long, env = "QUINTET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+}
+
+/// How answers are shown.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Format {
+    /// A table for people, or JSON for programs
+    #[arg(long, short, value_enum, default_value = "table")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Columns for people
+    Table,
+    /// JSON for programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthFlags {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EventsCommand {
+    /// List events, newest first
+    #[command(
+        after_help = "Example: quintet events list --type compute.instance.exists --trait tenant_id:42 --limit 5"
+    )]
+    List(ListFlags),
+    /// Show one event with all its traits
+    Get {
+        /// Message id of the event
+        message_id: String,
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Load notifications or events from NDJSON, plain or gzip; loading twice changes nothing
+    #[command(after_help = "\
+A line is a notification (with payload) or an event (with generated and traits); both kinds may be mixed.
+An interrupted import goes on where it stopped: its place is kept in FILE.import until the end.")]
+    Import(ImportFlags),
+    /// Print events as they are stored, until interrupted
+    Tail(TailFlags),
+    /// Messages that could not be used: see why, try again, or drop them
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListFlags {
+    /// Only events of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: Option<String>,
+    /// Only events after this time (ISO 8601, UTC unless it says otherwise)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Only events up to this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Only events with this trait; may be given several times
+    #[arg(long = "trait", value_name = "NAME:VALUE")]
+    pub(crate) traits: Vec<String>,
+    /// Most events to show
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportFlags {
+    /// NDJSON file, plain or gzip; - reads standard input
+    pub(crate) file: PathBuf,
+    /// Lines in one request
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) batch: u16,
+    /// Start at the first line even when an earlier import was interrupted
+    #[arg(long)]
+    pub(crate) restart: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailFlags {
+    /// Only events of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: Option<String>,
+    /// Only events with this trait; may be given several times
+    #[arg(long = "trait", value_name = "NAME:VALUE")]
+    pub(crate) traits: Vec<String>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// List them, oldest first
+    List {
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show one with its message
+    Show {
+        /// Number of the letter
+        id: i64,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Try a message again, for instance after mending the definitions
+    Replay {
+        /// Number of the letter
+        id: i64,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Remove a message for good
+    Drop {
+        /// Number of the letter
+        id: i64,
+        #[command(flatten)]
+        server: Server,
+    },
+}

@@ -1,0 +1,19 @@
+//! `quintet events`: list, get, import, tail, dead-letters.
+
+mod dead_letters;
+mod import;
+mod list;
+mod tail;
+
+use crate::cli::EventsCommand;
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: EventsCommand) -> anyhow::Result<()> {
+    match command {
+        EventsCommand::List(flags) => list::list(flags).await,
+        EventsCommand::Get { message_id, server, format } => list::get(&message_id, server, format).await,
+        EventsCommand::Import(flags) => import::import(flags).await,
+        EventsCommand::Tail(flags) => tail::tail(flags).await,
+        EventsCommand::DeadLetters(command) => dead_letters::run(command).await,
+    }
+}

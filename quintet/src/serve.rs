@@ -1,0 +1,54 @@
+//! `quintet serve`: start, say so, wait for the signal, drain.
+
+use crate::cli::{ServeFlags, Settings};
+use crate::output::print_line;
+use crate::product::Product;
+use shared::config::Source;
+use std::io::IsTerminal;
+
+impl Settings {
+    /// Settings from file, variables and the flags that every command has.
+    pub(crate) fn source(&self) -> anyhow::Result<Source> {
+        let source = Source::load(self.config.as_deref())?;
+        Ok(match &self.data_dir {
+            Some(folder) => source.with("data_dir", folder),
+            None => source,
+        })
+    }
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn serve(settings: &Settings, flags: &ServeFlags) -> anyhow::Result<()> {
+    let mut source = settings.source()?;
+    if let Some(address) = &flags.listen {
+        source = source.with("gateway.listen", address);
+    }
+    if flags.compat {
+        let config: quintet_gateway::Config = source.section(crate::product::GATEWAY)?;
+        source = source.with("gateway.compat", config.compat.on_original_ports());
+    }
+    let targets: &[String] = if flags.target.is_empty() { &["all".to_owned()] } else { &flags.target };
+    let product = Product::start(&source, targets).await?;
+    if let Some(url) = product.url() {
+        print_line(&format!("ready {url}"));
+        if std::io::stderr().is_terminal() || flags.target.is_empty() {
+            eprintln!("{}", first_steps(&url));
+        }
+    }
+    shared::stop::signalled().await?;
+    log::info!("stopping: open requests get time to end");
+    product.stop().await;
+    Ok(())
+}
+
+/// Three commands worth trying.
+fn first_steps(url: &str) -> String {
+    format!(
+        r#"
+Try, in another terminal:
+  post a notification   curl -s {url}/v1/notifications -H 'content-type: application/json' -d '{{"message_id":"hello-1","event_type":"compute.instance.create.end","publisher_id":"compute.host1","payload":{{"tenant_id":"demo","user_id":"me"}}}}'
+  list events in v1     curl -s {url}/v1/events
+  list events in v2     curl -s '{url}/v2/events?q.field=all_tenants&q.value=true' -H 'X-User-Id: me' -H 'X-Project-Id: demo' -H 'X-Roles: admin'
+"#
+    )
+}
