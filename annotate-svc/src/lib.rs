@@ -1,1 +1,92 @@
-//! placeholder
+//! The annotation service: what happened to whom and when, in Bosun annotate's form and in Grafana's.
+//!
+//! Data goes one way: `api` reads a request, `model` makes an annotation or a search of it, `engine` commits it with
+//! others, `store` keeps it.
+
+pub mod api;
+pub mod config;
+pub mod engine;
+pub mod error;
+mod metrics;
+pub mod model;
+mod schema;
+pub mod store;
+
+use actix_web::web::{Data, ServiceConfig};
+use config::Config;
+use engine::Writes;
+use shared::clock::SharedClock;
+use shared::config::Common;
+use shared::db::Db;
+use shared::identity::IdentityKey;
+use shared::metrics::Metrics;
+use shared::server::{Check, Running, Service, StartError};
+use std::time::Duration;
+
+/// Short name of the service: its section, its schema, its label in metrics.
+pub const NAME: &str = "annotate";
+
+/// Everything that handlers ask for. Cloning shares it.
+#[derive(Clone)]
+pub struct State {
+    config: Data<Config>,
+    db: Data<Db>,
+    writes: Data<Writes>,
+    clock: Data<SharedClock>,
+}
+
+impl State {
+    /// Puts the parts of the service together over an open database.
+    ///
+    /// # Errors
+    /// When a committer thread cannot be started.
+    pub fn new(config: Config, db: Db, clock: SharedClock) -> std::io::Result<Self> {
+        let writes = Writes::start(&db)?;
+        Ok(Self {
+            config: Data::new(config),
+            db: Data::new(db),
+            writes: Data::new(writes),
+            clock: Data::new(clock),
+        })
+    }
+
+    /// Adds the routes and what they need to an app.
+    pub fn configure(&self, cfg: &mut ServiceConfig) {
+        cfg.app_data(Data::clone(&self.config))
+            .app_data(Data::clone(&self.db))
+            .app_data(Data::clone(&self.writes))
+            .app_data(Data::clone(&self.clock))
+            .configure(api::routes);
+    }
+}
+
+/// Starts the service: database, committers, listener, background tasks.
+///
+/// # Errors
+/// [`StartError`] with what the operator has to change.
+pub fn start(
+    config: Config,
+    common: &Common,
+    key: IdentityKey,
+    clock: SharedClock,
+) -> Result<Running, StartError> {
+    config.validate()?;
+    let metrics = Metrics::new(NAME)?;
+    let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
+        .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
+    let listen = config.listen.clone();
+    let failed = |cause| StartError::Listen { name: NAME, address: listen.address.clone(), cause };
+    let state = State::new(config, db.clone(), clock.clone()).map_err(failed)?;
+    metrics::register(&metrics, &state)?;
+    let service = Service {
+        name: NAME,
+        version: env!("CARGO_PKG_VERSION"),
+        listen: listen.clone(),
+        key,
+        clock,
+        metrics,
+        checks: vec![Check::database(&db)],
+        shutdown_timeout: Duration::from_secs(common.shutdown_timeout_secs),
+    };
+    shared::server::start(service, move |cfg| state.configure(cfg))
+}

@@ -1,0 +1,29 @@
+//! Every route of the annotation service.
+
+mod annotations;
+mod answer;
+mod body;
+mod cors;
+mod history;
+mod query;
+mod reading;
+mod route;
+mod table;
+mod values;
+mod writing;
+
+use actix_web::web::ServiceConfig;
+
+/// Prefixes under which all annotation routes are: the stand-alone server's, Bosun's, and our version.
+const PREFIXES: [&str; 3] = ["/annotation", "/api/annotation", "/v1/annotation"];
+
+/// Routes in the order of the contract. Fixed words come before ids.
+pub fn routes(cfg: &mut ServiceConfig) {
+    for prefix in PREFIXES {
+        query::routes(cfg, prefix);
+        values::routes(cfg, prefix);
+        table::routes(cfg, prefix);
+        history::routes(cfg, prefix);
+        annotations::routes(cfg, prefix);
+    }
+}

@@ -1,0 +1,77 @@
+//! Settings of the annotation service: section `annotate`.
+
+use serde::{Deserialize, Serialize};
+use shared::config::ConfigError;
+use shared::server::Listen;
+
+/// Section `annotate`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Internal listener.
+    pub listen: Listen,
+    /// Largest body taken, in bytes.
+    pub max_body_bytes: usize,
+    /// Most annotations of one bulk create, 1 to 100 000.
+    pub max_bulk: usize,
+    /// Most annotations of one page (`limit`), 1 to 100 000. Without `limit` everything is streamed.
+    pub max_page: usize,
+    /// Most annotations that a table, figures or values of a window are made of.
+    pub max_rows: usize,
+    /// Most values that a list of values holds.
+    pub max_values: usize,
+    /// Origins whose pages may read; `*` stands for all.
+    #[serde(deserialize_with = "shared::config::list_or_commas")]
+    pub cors_origins: Vec<String>,
+    /// Origins whose pages may read and write with the user's login; `*` is not taken.
+    #[serde(deserialize_with = "shared::config::list_or_commas")]
+    pub cors_write_origins: Vec<String>,
+    /// Answer for an unknown id as the first version of the original did: 500 with Elasticsearch's text, instead of
+    /// 404 `not found`. The original's own client then takes the answer for an empty annotation.
+    pub seed_not_found: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Listen::default(),
+            max_body_bytes: 16 << 20,
+            max_bulk: 10_000,
+            max_page: 10_000,
+            max_rows: 100_000,
+            max_values: 100_000,
+            cors_origins: vec!["*".to_owned()],
+            cors_write_origins: Vec::new(),
+            seed_not_found: false,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] naming the key.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |text: &str| Err(ConfigError::Conflict(format!("annotate.{text}")));
+        if !(1..=100_000).contains(&self.max_bulk) {
+            return refuse("max_bulk: expected 1 to 100000");
+        }
+        if !(1..=100_000).contains(&self.max_page) {
+            return refuse("max_page: expected 1 to 100000");
+        }
+        if self.max_rows == 0 {
+            return refuse("max_rows: expected at least 1");
+        }
+        if self.cors_write_origins.iter().any(|origin| origin == "*") {
+            return refuse("cors_write_origins: expected origins, not *");
+        }
+        if self.max_body_bytes == 0 {
+            return refuse("max_body_bytes: expected at least 1");
+        }
+        if self.max_values == 0 {
+            return refuse("max_values: expected at least 1");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! What a request can fail with. A mistake of the client in the original's own parts is 500, as the original answers
+//! (annotate.md, section 6); in ours it is 4xx.
+
+use crate::engine::WriteError;
+use crate::model::{EndsBeforeStart, FilterError, QueryError, Unreadable};
+use crate::store::{Refusal, StoreError};
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use serde_json::json;
+use shared::db::DbError;
+
+/// Everything a request can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A mistake for which the original answers 500 with this text.
+    #[error("{0}")]
+    Original(String),
+    /// There is no annotation of this id to read.
+    #[error("not found")]
+    NotFound,
+    /// There is no annotation of this id, in the words of the original's first version.
+    #[error("elastic: Error 404 (Not Found)")]
+    ElasticNotFound(StatusCode),
+    /// A mistake in a part that the original does not have.
+    #[error("{0}")]
+    Invalid(String),
+    /// The body is larger than this service takes.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The body is in an encoding that this service does not read.
+    #[error("content encoding {0} is not supported")]
+    Encoding(String),
+    /// The annotation has another version than the client expects.
+    #[error("the annotation has changed: its version is {0}")]
+    OtherVersion(i64),
+    /// More annotations match than one answer is made of.
+    #[error("more than {0} annotations match: narrow the window or the filter")]
+    TooMany(usize),
+    /// The resource does not have this method.
+    #[error("method not allowed")]
+    MethodNotAllowed,
+    /// What the client asks for does not fit the state of things.
+    #[error("{0}")]
+    Conflict(String),
+    /// The idempotency key was used for another request.
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
+    /// Storage is busy or away; the client should come again.
+    #[error("storage unavailable")]
+    Unavailable(String),
+    /// A fault of ours. The cause goes to the log, never to the client.
+    #[error("storage failed")]
+    Storage(String),
+}
+
+impl From<DbError> for Error {
+    fn from(cause: DbError) -> Self {
+        match cause {
+            DbError::Unavailable(cause) => Self::Unavailable(cause),
+            DbError::Query(cause) => Self::Storage(cause.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(cause: StoreError) -> Self {
+        match cause {
+            StoreError::Database(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(cause: WriteError) -> Self {
+        match cause {
+            WriteError::Refused(refusal) => refusal.into(),
+            WriteError::Busy => Self::Unavailable(cause.to_string()),
+            WriteError::Unavailable(cause) => Self::Unavailable(cause),
+            WriteError::Storage(cause) => Self::Storage(cause),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound(_) => Self::NotFound,
+            Refusal::OtherVersion(version) => Self::OtherVersion(version),
+            Refusal::EndsBeforeStart => EndsBeforeStart.into(),
+            Refusal::NotDeleted(id) => Self::Conflict(format!("annotation {id} is not deleted")),
+            Refusal::KeyReused => Self::KeyReused,
+        }
+    }
+}
+
+impl From<EndsBeforeStart> for Error {
+    fn from(cause: EndsBeforeStart) -> Self {
+        Self::Original(cause.to_string())
+    }
+}
+
+impl From<Unreadable> for Error {
+    fn from(cause: Unreadable) -> Self {
+        match cause {
+            Unreadable::Document(..) | Unreadable::Element(..) => Self::Original(cause.to_string()),
+            Unreadable::TooMany(_) | Unreadable::Nul(_) => Self::Invalid(cause.to_string()),
+        }
+    }
+}
+
+impl From<FilterError> for Error {
+    fn from(cause: FilterError) -> Self {
+        Self::Invalid(cause.to_string())
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(cause: QueryError) -> Self {
+        match cause {
+            QueryError::UnknownName(_)
+            | QueryError::Date(..)
+            | QueryError::UnknownVerb(_)
+            | QueryError::EmptyMessage => Self::Original(cause.to_string()),
+            QueryError::TooManyConditions | QueryError::Invalid(_) => Self::Invalid(cause.to_string()),
+        }
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Original(_) | Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::ElasticNotFound(status) => *status,
+            Self::Invalid(_) | Self::TooMany(_) => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::OtherVersion(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let Self::Storage(_) | Self::Unavailable(_) = self {
+            log::error!("{self:?}");
+        }
+        let mut answer = HttpResponse::build(self.status_code());
+        if let Self::Unavailable(_) = self {
+            answer.insert_header(("Retry-After", "1"));
+        }
+        let body = json!({ "error": self.to_string() });
+        answer.content_type("application/json").body(format!("{body}\n"))
+    }
+}

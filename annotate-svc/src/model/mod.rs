@@ -1,0 +1,19 @@
+//! Annotations, their dates, and what a client can say about them. Nothing here knows HTTP or a database.
+
+mod annotation;
+mod document;
+mod filter;
+mod go_time;
+mod query;
+mod stamp;
+mod table;
+mod words;
+
+pub use annotation::{Annotation, Draft, EndsBeforeStart, Field, Stored, Texts};
+pub use document::{Body, Unreadable, read_body};
+pub use filter::{Filter, FilterError};
+pub use go_time::parse_rfc3339;
+pub use query::{Condition, Conditions, Parameters, QueryError, Verb, Window, pairs};
+pub use stamp::{Form, Stamp, parse_either};
+pub use table::{Column, Stats};
+pub use words::{Words, tsvector, words};

@@ -1,0 +1,54 @@
+//! All SQL of the annotation service. Functions take the open connection, so that they nest in transactions.
+//!
+//! | file | what |
+//! |---|---|
+//! | `row`, `span` | columns of an annotation, classes of durations |
+//! | `write` | the one transaction that stores, changes and deletes |
+//! | `insert`, `update` | new rows, rows that change or go |
+//! | `keys` | writes that came with an idempotency key |
+//! | `history` | versions that were replaced, deletions |
+//! | `counts` | the counters of values |
+//! | `find` | single annotations |
+//! | `search`, `statement` | the annotations of a window |
+
+mod counts;
+mod find;
+mod history;
+mod insert;
+mod keys;
+mod row;
+mod search;
+mod span;
+mod statement;
+mod update;
+mod write;
+
+pub use counts::list_values;
+pub use find::{find_annotation, find_numbered};
+pub use history::{Archived, list_versions};
+pub use search::{Order, Page, Place, Search, list_annotations, list_relevant};
+pub use write::{Change, Guard, IdempotencyKey, Refusal, Write, Written, apply};
+
+pub use crate::model::Stored;
+
+use shared::db::{DbError, Migrations, embed_migrations};
+
+/// The service's tables.
+pub const MIGRATIONS: Migrations = Migrations {
+    sqlite: embed_migrations!("migrations/sqlite"),
+    postgres: embed_migrations!("migrations/postgres"),
+};
+
+/// Why a query gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed or is away.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+impl From<diesel::result::Error> for StoreError {
+    fn from(cause: diesel::result::Error) -> Self {
+        Self::Database(cause.into())
+    }
+}

@@ -1,0 +1,118 @@
+//! Rows of `annotations`, as they are read and written.
+
+use super::StoreError;
+use crate::model::{Annotation, Field, Stamp, Stored, Texts};
+use diesel::sql_types::{BigInt, Binary, Text};
+use diesel::{QueryableByName, RunQueryDsl};
+use shared::db::{DbConn, Sql};
+use shared::on_backend;
+use uuid::Uuid;
+
+/// The columns of a [`Row`].
+pub(super) const COLUMNS: &str = "seq, id, start_us, end_us, start_off, end_off, message, creation_user, url, \
+     source, host, owner, category, tags, version";
+
+/// The column of a field. Names from a request never become SQL.
+pub(super) fn column(field: Field) -> &'static str {
+    match field {
+        Field::Message => "message",
+        Field::CreationUser => "creation_user",
+        Field::Url => "url",
+        Field::Source => "source",
+        Field::Host => "host",
+        Field::Owner => "owner",
+        Field::Category => "category",
+    }
+}
+
+#[derive(QueryableByName)]
+pub(super) struct Row {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = Binary)]
+    id: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    start_us: i64,
+    #[diesel(sql_type = BigInt)]
+    end_us: i64,
+    #[diesel(sql_type = BigInt)]
+    start_off: i64,
+    #[diesel(sql_type = BigInt)]
+    end_off: i64,
+    #[diesel(sql_type = Text)]
+    message: String,
+    #[diesel(sql_type = Text)]
+    creation_user: String,
+    #[diesel(sql_type = Text)]
+    url: String,
+    #[diesel(sql_type = Text)]
+    source: String,
+    #[diesel(sql_type = Text)]
+    host: String,
+    #[diesel(sql_type = Text)]
+    owner: String,
+    #[diesel(sql_type = Text)]
+    category: String,
+    #[diesel(sql_type = Text)]
+    tags: String,
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+}
+
+impl From<Row> for Stored {
+    fn from(row: Row) -> Self {
+        let stamp = |micros, offset| Stamp { micros, offset_secs: i32::try_from(offset).unwrap_or(0) };
+        let mut texts = Texts::default();
+        texts.set(Field::Message, row.message);
+        texts.set(Field::CreationUser, row.creation_user);
+        texts.set(Field::Url, row.url);
+        texts.set(Field::Source, row.source);
+        texts.set(Field::Host, row.host);
+        texts.set(Field::Owner, row.owner);
+        texts.set(Field::Category, row.category);
+        let annotation = Annotation {
+            id: Uuid::from_slice(&row.id).unwrap_or_default(),
+            texts,
+            start: stamp(row.start_us, row.start_off),
+            end: stamp(row.end_us, row.end_off),
+            tags: if row.tags.is_empty() {
+                Vec::new()
+            } else {
+                serde_json::from_str(&row.tags).unwrap_or_default()
+            },
+        };
+        Self { annotation, seq: row.seq, version: row.version }
+    }
+}
+
+/// Tags as they are stored.
+pub(super) fn tags_text(tags: &[String]) -> String {
+    if tags.is_empty() { String::new() } else { serde_json::to_string(tags).unwrap_or_default() }
+}
+
+/// Runs a statement and reads its rows.
+pub(super) fn load<R>(conn: &mut DbConn, sql: Sql) -> Result<Vec<R>, StoreError>
+where
+    R: diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::pg::Pg>
+        + diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::sqlite::Sqlite>
+        + 'static,
+{
+    Ok(on_backend!(conn, c => sql.load::<R>(c))?)
+}
+
+/// Runs a statement; answers how many rows it touched.
+pub(super) fn execute(conn: &mut DbConn, sql: Sql) -> Result<usize, StoreError> {
+    Ok(on_backend!(conn, c => sql.execute(c))?)
+}
+
+/// One number.
+#[derive(QueryableByName)]
+pub(super) struct Number {
+    #[diesel(sql_type = BigInt)]
+    pub(super) number: i64,
+}
+
+/// The number that a statement answers as `number`.
+pub(super) fn number(conn: &mut DbConn, sql: Sql) -> Result<Option<i64>, StoreError> {
+    Ok(load::<Number>(conn, sql)?.first().map(|row| row.number))
+}

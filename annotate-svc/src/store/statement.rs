@@ -1,0 +1,194 @@
+//! The statements of a search.
+
+use super::row::{COLUMNS, column};
+use super::search::{Order, Place, Search};
+use super::span::LONGEST;
+use crate::model::{Condition, Field, Verb, Window, Words};
+use shared::db::{Bind, DbConn, Sql};
+
+/// Messages with given words are counted up to here; more, and the words are not the best way in.
+pub(super) const WORD_PROBE: i64 = 2000;
+
+/// One page of a list.
+pub(super) fn list(conn: &DbConn, search: &Search, by_words: bool, after: Option<Place>, rows: usize) -> Sql {
+    match &search.conditions.words {
+        Some(words) if by_words => having_words(conn, search, words, after, rows),
+        _ => in_window(conn, search, after, rows),
+    }
+}
+
+/// Best matches of the words first.
+pub(super) fn relevant(conn: &DbConn, search: &Search, rows: usize) -> Sql {
+    let Some(words) = &search.conditions.words else { return in_window(conn, search, None, rows) };
+    let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM "));
+    match conn {
+        DbConn::Postgres(_) => {
+            sql.push("annotations, CAST(")
+                .bind(words.tsquery())
+                .push(" AS tsquery) asked WHERE words @@ asked");
+        }
+        DbConn::Sqlite(_) => {
+            sql.push("annotation_words CROSS JOIN annotations ON seq = annotation_words.rowid ");
+            sql.push("WHERE annotation_words MATCH ").bind(words.fts5());
+        }
+    }
+    let binds = &mut Binds::new(conn);
+    active(&mut sql, binds, search.window);
+    let conditions: Vec<&Condition> = search.conditions.fields.iter().collect();
+    plain(&mut sql, binds, &conditions);
+    sql.push(match conn {
+        DbConn::Postgres(_) => " ORDER BY ts_rank(words, asked) DESC",
+        DbConn::Sqlite(_) => " ORDER BY annotation_words.rank",
+    });
+    sql.push(&format!(", start_us DESC, id LIMIT {rows}"));
+    sql.once()
+}
+
+/// How many messages have the words, up to [`WORD_PROBE`].
+pub(super) fn count_words(conn: &DbConn, words: &Words) -> Sql {
+    let mut sql = Sql::new("SELECT count(*) AS number FROM (SELECT 1 AS one FROM ");
+    match conn {
+        DbConn::Postgres(_) => {
+            sql.push("annotations WHERE words @@ CAST(").bind(words.tsquery()).push(" AS tsquery)");
+        }
+        DbConn::Sqlite(_) => {
+            sql.push("annotation_words WHERE annotation_words MATCH ").bind(words.fts5());
+        }
+    }
+    sql.push(&format!(" LIMIT {WORD_PROBE}) found"));
+    sql
+}
+
+/// Starts from the few messages that have the words.
+fn having_words(conn: &DbConn, search: &Search, words: &Words, after: Option<Place>, rows: usize) -> Sql {
+    let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM annotations WHERE "));
+    match conn {
+        DbConn::Postgres(_) => {
+            sql.push("words @@ CAST(").bind(words.tsquery()).push(" AS tsquery)");
+        }
+        DbConn::Sqlite(_) => {
+            sql.push("seq IN (SELECT rowid FROM annotation_words WHERE annotation_words MATCH ");
+            sql.bind(words.fts5()).push(")");
+        }
+    }
+    let binds = &mut Binds::new(conn);
+    active(&mut sql, binds, search.window);
+    let conditions: Vec<&Condition> = search.conditions.fields.iter().collect();
+    plain(&mut sql, binds, &conditions);
+    beyond(&mut sql, binds, search.order, after);
+    sql.push(&ending(search.order, rows));
+    sql.once()
+}
+
+/// One range read for each class of durations, merged: annotations of a class that are active in the window start in
+/// a known range.
+fn in_window(conn: &DbConn, search: &Search, after: Option<Place>, rows: usize) -> Sql {
+    let (driver, others) = split(&search.conditions.fields);
+    let end = ending(search.order, rows);
+    let mut sql = Sql::new("SELECT * FROM (");
+    let mut binds = Binds::new(conn);
+    for (class, longest) in LONGEST.iter().enumerate() {
+        sql.push(if class == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" });
+        sql.push(&format!("SELECT {COLUMNS} FROM annotations WHERE span = {class}"));
+        active(&mut sql, &mut binds, search.window);
+        sql.push(" AND start_us >= ");
+        binds.push(&mut sql, search.window.start.into());
+        sql.push(&format!(" - {longest}"));
+        if let Some(condition) = driver {
+            indexed(&mut sql, &mut binds, condition);
+        }
+        plain(&mut sql, &mut binds, &others);
+        beyond(&mut sql, &mut binds, search.order, after);
+        sql.push(&end).push(&format!(") part{class}"));
+        binds.repeat();
+    }
+    sql.push(") a").push(&end);
+    if others.len() > 1 { sql.once() } else { sql }
+}
+
+/// The condition to read an index by, and the others, in one order whatever the client's.
+fn split(conditions: &[Condition]) -> (Option<&Condition>, Vec<&Condition>) {
+    let mut others: Vec<&Condition> = conditions.iter().collect();
+    others.sort_by_key(|condition| condition.field);
+    let driver = others.iter().position(|condition| condition.verb == Verb::Is);
+    let driver = driver.map(|place| others.remove(place));
+    (driver, others)
+}
+
+/// Values of a statement that repeats its parts: each is bound in the first part, and referred to by its number in
+/// the others.
+struct Binds {
+    mark: char,
+    next: usize,
+    is_first: bool,
+}
+
+impl Binds {
+    fn new(conn: &DbConn) -> Self {
+        let mark = match conn {
+            DbConn::Postgres(_) => '$',
+            DbConn::Sqlite(_) => '?',
+        };
+        Self { mark, next: 1, is_first: true }
+    }
+
+    fn push(&mut self, sql: &mut Sql, value: Bind) {
+        if self.is_first {
+            sql.bind(value);
+        } else {
+            sql.push(&format!("{}{}", self.mark, self.next));
+        }
+        self.next += 1;
+    }
+
+    /// The next part has the same values.
+    fn repeat(&mut self) {
+        (self.next, self.is_first) = (1, false);
+    }
+}
+
+/// Annotations that are active in the window.
+fn active(sql: &mut Sql, binds: &mut Binds, window: Window) {
+    sql.push(" AND start_us <= ");
+    binds.push(sql, window.end.into());
+    sql.push(" AND end_us >= ");
+    binds.push(sql, window.start.into());
+}
+
+/// Written as the index is, so that this one condition, and no other, is read from an index.
+fn indexed(sql: &mut Sql, binds: &mut Binds, condition: &Condition) {
+    let Condition { field, value, .. } = condition;
+    let column = column(*field);
+    sql.push(&format!(" AND substr({column}, 1, 200) = substr("));
+    binds.push(sql, value.as_str().into());
+    sql.push(&format!(", 1, 200) AND {column} = "));
+    binds.push(sql, value.as_str().into());
+    if *field == Field::Url && !value.is_empty() {
+        sql.push(" AND url <> ''");
+    }
+}
+
+fn plain(sql: &mut Sql, binds: &mut Binds, conditions: &[&Condition]) {
+    for Condition { field, verb, value } in conditions {
+        let operator = if *verb == Verb::Is { "=" } else { "<>" };
+        sql.push(&format!(" AND {} {operator} ", column(*field)));
+        binds.push(sql, value.as_str().into());
+    }
+}
+
+fn beyond(sql: &mut Sql, binds: &mut Binds, order: Order, after: Option<Place>) {
+    let Some(Place { start, id }) = after else { return };
+    let beyond = if order == Order::Oldest { ">" } else { "<" };
+    sql.push(&format!(" AND (start_us, id) {beyond} ("));
+    binds.push(sql, start.into());
+    sql.push(", ");
+    binds.push(sql, id.as_bytes().to_vec().into());
+    sql.push(")");
+}
+
+fn ending(order: Order, rows: usize) -> String {
+    match order {
+        Order::Oldest => format!(" ORDER BY start_us, id LIMIT {rows}"),
+        Order::Newest => format!(" ORDER BY start_us DESC, id DESC LIMIT {rows}"),
+    }
+}
