@@ -2,7 +2,9 @@
 //! `QUINTET_TEST_POSTGRES_URL` is set.
 
 mod common;
+mod dead_letters;
 mod events_v1;
 mod feed;
 mod notifications;
 mod retention;
+mod v2_panko;

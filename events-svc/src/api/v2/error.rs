@@ -104,10 +104,13 @@ impl Fault {
     }
 
     fn xml(&self, accept: &Accept) -> String {
-        match (self.layer(), accept.representation()) {
-            (Layer::Api(code), Some(Representation::Xml | Representation::TextXml)) => self.xml_fault(code),
-            // Quirk: what is not XML below is replaced by the bare status.
-            (Layer::Api(_) | Layer::Access(_), _) => self.status_code().as_u16().to_string(),
+        match (self.layer(), accept.representation(), accept.page()) {
+            (Layer::Api(code), Some(Representation::Xml | Representation::TextXml), _) => {
+                self.xml_fault(code)
+            }
+            // Quirk: an HTML page passes for XML; what is neither is replaced by the bare status.
+            (Layer::Access(explanation), _, Page::Html) => self.html(explanation),
+            (Layer::Api(_) | Layer::Access(_), _, _) => self.status_code().as_u16().to_string(),
         }
     }
 
@@ -136,16 +139,17 @@ impl Fault {
                 let description = Some(detail).filter(|detail| !detail.is_empty());
                 json!({ "code": status.as_u16(), "title": title, "description": description })
             }
-            Page::Html => {
-                let (explanation, detail) = (xml::escaped(explanation), xml::escaped(&detail));
-                format!(
-                    "<html>\n <head>\n  <title>{status}</title>\n </head>\n <body>\n  <h1>{status}</h1>\n  \
-                     {explanation}<br /><br />\n{detail}\n </body>\n</html>"
-                )
-                .into()
-            }
+            Page::Html => self.html(explanation).into(),
             Page::Plain => format!("{status}\n\n{explanation}\n\n {detail}  ").into(),
         }
+    }
+
+    fn html(&self, explanation: &str) -> String {
+        let (status, detail) = (self.status_code(), xml::escaped(&self.to_string()));
+        format!(
+            "<html>\n <head>\n  <title>{status}</title>\n </head>\n <body>\n  <h1>{status}</h1>\n  \
+             {explanation}<br/><br/>\n{detail}\n </body>\n</html>"
+        )
     }
 }
 

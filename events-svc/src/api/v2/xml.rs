@@ -26,7 +26,11 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 fn push_element(out: &mut String, name: &str, text: &str) {
-    out.push_str(&format!("<{name}>{}</{name}>", escaped(text)));
+    if text.is_empty() {
+        out.push_str(&format!("<{name} />"));
+    } else {
+        out.push_str(&format!("<{name}>{}</{name}>", escaped(text)));
+    }
 }
 
 /// A text of a list.
@@ -81,11 +85,13 @@ pub(super) fn push_event(out: &mut String, json: &str) -> Result<(), serde_json:
     let event: StoredText<'_> = serde_json::from_str(json)?;
     push_element(out, "message_id", &event.message_id);
     push_element(out, "event_type", &event.event_type);
-    out.push_str("<traits>");
+    out.push_str(if event.traits.is_empty() { "<traits />" } else { "<traits>" });
     for property in &event.traits {
         push_trait(out, &property.name, &property.value, property.kind);
     }
-    out.push_str("</traits>");
+    if !event.traits.is_empty() {
+        out.push_str("</traits>");
+    }
     push_element(out, "generated", event.generated);
     match serde_json::from_str(event.raw.get()) {
         Ok(Value::Null) => out.push_str("<raw nil=\"true\" />"),
