@@ -24,18 +24,23 @@ pub(super) enum TraitType {
     Untyped,
 }
 
+/// Why a value makes no trait, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It cannot be of this type; the originals fail.
+    Wrong(&'static str),
+    /// The originals take it, but it is beyond what can be stored or searched here.
+    Beyond(&'static str),
+}
+
 /// Converts a value that is not null.
 ///
 /// `None`: no trait, because a blank stands for null in anything but text (Nova sends `''` for dates it
 /// does not have). `\0` is taken out of text, for PostgreSQL cannot store it.
 ///
 /// # Errors
-/// In words, if the value cannot be of this type.
-pub(super) fn convert(
-    value: &Value,
-    kind: TraitType,
-    rules: &Rules,
-) -> Result<Option<TraitValue>, &'static str> {
+/// If the value cannot be of this type, or not be stored.
+pub(super) fn convert(value: &Value, kind: TraitType, rules: &Rules) -> Result<Option<TraitValue>, Fault> {
     if kind != TraitType::Text && value.as_str() == Some("") {
         return Ok(None);
     }
@@ -47,7 +52,7 @@ pub(super) fn convert(
             let instant = value
                 .as_str()
                 .and_then(|text| datetime::parse_iso8601(text).or_else(|| datetime::parse(text)));
-            TraitValue::Datetime(instant.ok_or("not an ISO 8601 time")?)
+            TraitValue::Datetime(instant.ok_or(Fault::Wrong("not an ISO 8601 time"))?)
         }
     };
     Ok(Some(converted))
@@ -68,14 +73,14 @@ fn without_nul(text: &str) -> String {
     if text.contains('\0') { text.replace('\0', "") } else { text.to_owned() }
 }
 
-fn integer(value: &Value) -> Result<i64, &'static str> {
-    let whole = python::integer(value).ok_or("not an integer")?;
-    i64::try_from(whole).map_err(|_beyond| "an integer beyond 64 bits")
+fn integer(value: &Value) -> Result<i64, Fault> {
+    let whole = python::integer(value).ok_or(Fault::Wrong("not an integer"))?;
+    i64::try_from(whole).map_err(|_beyond| Fault::Beyond("an integer beyond 64 bits"))
 }
 
-fn float(value: &Value) -> Result<f64, &'static str> {
-    let float = python::float(value).ok_or("not a number")?;
-    if float.is_finite() { Ok(float) } else { Err("not a finite number") }
+fn float(value: &Value) -> Result<f64, Fault> {
+    let float = python::float(value).ok_or(Fault::Wrong("not a number"))?;
+    if float.is_finite() { Ok(float) } else { Err(Fault::Beyond("not a finite number")) }
 }
 
 #[cfg(test)]
@@ -85,15 +90,15 @@ mod tests {
     use chrono::NaiveDate;
     use serde_json::json;
 
-    fn stackdistiller(value: Value, kind: TraitType) -> Result<Option<TraitValue>, &'static str> {
+    fn stackdistiller(value: Value, kind: TraitType) -> Result<Option<TraitValue>, Fault> {
         convert(&value, kind, &Dialect::Stackdistiller.rules())
     }
 
-    fn ceilometer(value: Value, kind: TraitType) -> Result<Option<TraitValue>, &'static str> {
+    fn ceilometer(value: Value, kind: TraitType) -> Result<Option<TraitValue>, Fault> {
         convert(&value, kind, &Dialect::Ceilometer.rules())
     }
 
-    fn text(text: &str) -> Result<Option<TraitValue>, &'static str> {
+    fn text(text: &str) -> Result<Option<TraitValue>, Fault> {
         Ok(Some(TraitValue::Text(text.to_owned())))
     }
 
@@ -140,10 +145,10 @@ mod tests {
             (json!(" +42 "), Ok(42)),
             (json!(true), Ok(1)),
             (json!(i64::MAX), Ok(i64::MAX)),
-            (json!("3.7"), Err("not an integer")),
-            (json!([1]), Err("not an integer")),
-            (json!(u64::MAX), Err("an integer beyond 64 bits")),
-            (json!(1e300), Err("an integer beyond 64 bits")),
+            (json!("3.7"), Err(Fault::Wrong("not an integer"))),
+            (json!([1]), Err(Fault::Wrong("not an integer"))),
+            (json!(u64::MAX), Err(Fault::Beyond("an integer beyond 64 bits"))),
+            (json!(1e300), Err(Fault::Beyond("an integer beyond 64 bits"))),
         ] {
             let expected = expected.map(|number| Some(TraitValue::Integer(number)));
             assert_eq!(stackdistiller(value, TraitType::Int), expected);
@@ -156,8 +161,8 @@ mod tests {
             (json!(2), Ok(2.0)),
             (json!("1e3"), Ok(1000.0)),
             (json!(false), Ok(0.0)),
-            (json!("x"), Err("not a number")),
-            (json!("nan"), Err("not a finite number")),
+            (json!("x"), Err(Fault::Wrong("not a number"))),
+            (json!("nan"), Err(Fault::Beyond("not a finite number"))),
         ] {
             let expected = expected.map(|number| Some(TraitValue::Float(number)));
             assert_eq!(stackdistiller(value, TraitType::Float), expected);
@@ -174,7 +179,7 @@ mod tests {
             );
         }
         for value in [json!("tomorrow"), json!(20150227), json!(["2015-02-27"])] {
-            assert_eq!(stackdistiller(value, TraitType::Datetime), Err("not an ISO 8601 time"));
+            assert_eq!(stackdistiller(value, TraitType::Datetime), Err(Fault::Wrong("not an ISO 8601 time")));
         }
     }
 }

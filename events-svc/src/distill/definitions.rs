@@ -6,7 +6,7 @@ use serde_json::Value;
 use shared::glob::GlobSet;
 use shared::yaml::{Error, Node};
 
-use super::convert::{TraitType, convert};
+use super::convert::{Fault, TraitType, convert};
 use super::dialect::{Dialect, Rules};
 use super::path::{Grammar, Path, TooManySteps};
 use super::plugins::{Match, Plugins, TraitPlugin};
@@ -46,6 +46,18 @@ pub struct TraitError {
     pub name: String,
     /// What was wrong with the value.
     pub reason: &'static str,
+    /// Whether the original program fails on it too.
+    pub(super) is_wrong: bool,
+}
+
+impl TraitError {
+    fn new(name: &str, fault: Fault) -> Self {
+        let (reason, is_wrong) = match fault {
+            Fault::Wrong(reason) => (reason, true),
+            Fault::Beyond(reason) => (reason, false),
+        };
+        Self { name: name.to_owned(), reason, is_wrong }
+    }
 }
 
 /// Reads all definitions, in the order they are searched: the last of the file first.
@@ -221,7 +233,7 @@ impl Definition {
             match definition.extract(document, rules) {
                 Ok(Some(value)) => traits.push(Trait { name: definition.name.clone(), value }),
                 Ok(None) => {}
-                Err(reason) => errors.push(TraitError { name: definition.name.clone(), reason }),
+                Err(fault) => errors.push(TraitError::new(&definition.name, fault)),
             }
         }
         traits
@@ -229,7 +241,7 @@ impl Definition {
 }
 
 impl TraitDefinition {
-    fn extract(&self, document: &Value, rules: &Rules) -> Result<Option<TraitValue>, &'static str> {
+    fn extract(&self, document: &Value, rules: &Rules) -> Result<Option<TraitValue>, Fault> {
         match &self.source {
             Source::Constant(value) => convert(value, self.kind, rules),
             Source::Path(path) => {
@@ -261,6 +273,6 @@ impl TraitDefinition {
     }
 }
 
-fn too_many_steps(_: TooManySteps) -> &'static str {
-    "its path takes too many steps in this document"
+fn too_many_steps(_: TooManySteps) -> Fault {
+    Fault::Beyond("its path takes too many steps in this document")
 }

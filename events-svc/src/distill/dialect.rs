@@ -23,7 +23,7 @@ pub(super) struct Rules {
     pub(super) lists: Lists,
     /// Longest text, in characters; longer is cut.
     pub(super) text_limit: Option<usize>,
-    /// What a value that cannot be converted spoils.
+    /// What a value that is not of its trait's type spoils.
     pub(super) bad_value: BadValue,
     /// Whether an event without any trait is invalid.
     pub(super) needs_traits: bool,

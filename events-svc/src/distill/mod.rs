@@ -55,7 +55,7 @@ pub struct Distiller {
 pub struct Distilled {
     /// The event, or why there is none.
     pub outcome: Outcome,
-    /// Traits that could not be made, for the log; the event is good without them.
+    /// Traits that could not be made, for the log; an event is good without them.
     pub warnings: Vec<TraitError>,
 }
 
@@ -146,9 +146,8 @@ impl Distiller {
         let Some(definition) = self.definition(&notification.event_type) else { return Outcome::Dropped };
         let traits = definition.traits(&notification.document, &self.rules, errors);
         if self.rules.bad_value == BadValue::SpoilsNotification
-            && let Some(error) = errors.pop()
+            && let Some(error) = errors.iter().find(|error| error.is_wrong)
         {
-            errors.clear();
             return Outcome::Invalid(error.to_string());
         }
         if traits.is_empty() && self.rules.needs_traits {

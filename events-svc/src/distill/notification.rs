@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use chrono::NaiveDateTime;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use shared::datetime;
 
 use super::dialect::Shape;
@@ -75,16 +75,18 @@ fn is_dispatched(members: &Map<String, Value>) -> bool {
 
 /// The document that oslo.messaging's dispatcher makes of a message: every `_context_X` becomes `ctxt.X`.
 fn dispatched(members: &Map<String, Value>) -> Value {
-    let part = |name: &str| members.get(name).cloned().unwrap_or_default();
+    let part = |name: &str| (name.to_owned(), members.get(name).cloned().unwrap_or_default());
     let context = members.iter().filter_map(|(name, value)| Some((name.strip_prefix("_context_")?, value)));
     let context: Map<String, Value> = context.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-    json!({
-        "ctxt": context,
-        "publisher_id": part("publisher_id"),
-        "event_type": part("event_type"),
-        "payload": part("payload"),
-        "metadata": {"message_id": part("message_id"), "timestamp": part("timestamp")},
-    })
+    let metadata: Map<String, Value> = [part("message_id"), part("timestamp")].into_iter().collect();
+    let own = [
+        ("ctxt".to_owned(), context.into()),
+        part("publisher_id"),
+        part("event_type"),
+        part("payload"),
+        ("metadata".to_owned(), metadata.into()),
+    ];
+    Value::Object(own.into_iter().collect())
 }
 
 fn required(document: &Value, pointer: &str) -> Result<String, String> {
@@ -111,6 +113,7 @@ fn generated(document: &Value, times: [&str; 2]) -> Result<Option<NaiveDateTime>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn now() -> NaiveDateTime {
         datetime::parse("2026-01-01").unwrap()

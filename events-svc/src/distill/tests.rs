@@ -163,7 +163,7 @@ fn value_that_cannot_be_converted_spoils_its_trait_or_the_notification() {
     let text = "[{event_type: '*', traits: {n: {fields: payload.n, type: int}, t: {fields: payload.t, type: datetime}}}]";
     let bad = notification("x", json!({"n": "3.7", "t": "2015-02-27"}));
     let distilled = stackdistiller(text).distill(&bad, now());
-    assert_eq!(distilled.warnings, [TraitError { name: "n".to_owned(), reason: "not an integer" }]);
+    assert_eq!(distilled.warnings.len(), 1);
     assert_eq!(distilled.warnings[0].to_string(), "trait n: not an integer");
     assert_eq!(traits(&stackdistiller(text), &bad)[3..], pairs(&[("t", "2015-02-27T00:00:00")]));
     let distilled = ceilometer(text).distill(&bad, now());
@@ -173,6 +173,18 @@ fn value_that_cannot_be_converted_spoils_its_trait_or_the_notification() {
         let value = notification("x", payload);
         assert_eq!(ceilometer(text).distill(&value, now()).warnings, []);
         assert_eq!(traits(&ceilometer(text), &value).len(), 5);
+    }
+}
+
+#[test]
+fn value_that_no_store_can_hold_spoils_its_trait_alone() {
+    let text = "[{event_type: '*', traits: {n: {fields: payload.n, type: int}, f: {fields: payload.f, type: float}}}]";
+    let value = notification("x", json!({"n": u64::MAX, "f": "inf"}));
+    for distiller in [stackdistiller(text), ceilometer(text)] {
+        let reasons: Vec<_> =
+            distiller.distill(&value, now()).warnings.into_iter().map(|error| error.reason).collect();
+        assert_eq!(reasons, ["an integer beyond 64 bits", "not a finite number"]);
+        assert!(!event(&distiller, &value).traits.is_empty());
     }
 }
 

@@ -17,6 +17,10 @@ use super::{Condition, Operand, Path, TooManySteps};
 /// document comes near it.
 pub(super) const MAX_STEPS: usize = 250_000;
 
+/// Most steps within one another; each takes stack. A path of 256 steps needs 512, a `..` one for each level of
+/// the document.
+const MAX_DEPTH: usize = 1200;
+
 /// A match: a value and the way to it.
 #[derive(Debug)]
 pub(in super::super) struct Place<'a> {
@@ -70,7 +74,7 @@ type Found<'f> = &'f mut dyn FnMut(&Place<'_>) -> Flow;
 
 /// See [`Path::visit`].
 pub(super) fn visit(path: &Path, document: &Value, found: Found<'_>) -> Result<(), TooManySteps> {
-    let walk = Walk { steps_left: Cell::new(MAX_STEPS) };
+    let walk = Walk { steps_left: Cell::new(MAX_STEPS), depth: Cell::new(0) };
     // A broken walk is one that found enough, or one that ran out of steps.
     let _ = walk.path(path, &Place::top(document), found);
     if walk.steps_left.get() == 0 { Err(TooManySteps) } else { Ok(()) }
@@ -78,6 +82,7 @@ pub(super) fn visit(path: &Path, document: &Value, found: Found<'_>) -> Result<(
 
 struct Walk {
     steps_left: Cell<usize>,
+    depth: Cell<usize>,
 }
 
 impl Walk {
@@ -87,7 +92,15 @@ impl Walk {
     }
 
     fn path(&self, path: &Path, at: &Place<'_>, found: Found<'_>) -> Flow {
-        self.charge(1)?;
+        let deeper = self.depth.get() + 1;
+        self.charge(if deeper > MAX_DEPTH { usize::MAX } else { 1 })?;
+        self.depth.set(deeper);
+        let flow = self.step(path, at, found);
+        self.depth.set(deeper - 1);
+        flow
+    }
+
+    fn step(&self, path: &Path, at: &Place<'_>, found: Found<'_>) -> Flow {
         match path {
             Path::This => found(at),
             Path::Root => {
@@ -141,6 +154,14 @@ impl Walk {
     /// The matches at a place, then those at everything below it.
     fn descend(&self, path: &Path, at: &Place<'_>, found: Found<'_>) -> Flow {
         self.path(path, at, found)?;
+        let deeper = self.depth.get() + 1;
+        self.depth.set(deeper);
+        let flow = self.descend_below(path, at, found);
+        self.depth.set(deeper - 1);
+        flow
+    }
+
+    fn descend_below(&self, path: &Path, at: &Place<'_>, found: Found<'_>) -> Flow {
         if let Value::Array(items) = at.value {
             for (index, item) in items.iter().enumerate() {
                 self.descend(path, &at.below(item, Step::of(index)), found)?;

@@ -183,6 +183,24 @@ fn endless_walks_are_given_up() {
     assert_eq!(walked("$..a * 100000000"), Ok(0), "no text grows that long");
 }
 
+/// Each `..z` finds its only match at the bottom of the document, and `$` goes back to its top. A test's thread has
+/// 2 MiB of stack, like any other.
+#[test]
+fn deep_walks_are_given_up_before_the_stack_ends() {
+    let mut document = json!({"z": 1});
+    for _ in 0..120 {
+        document = json!({"a": document});
+    }
+    let walked = |turns| {
+        let path = Path::parse(&format!("${}", "..z.$".repeat(turns)), Grammar::Extended).unwrap();
+        path.visit(&document, &mut |_| ControlFlow::Continue(()))
+    };
+    assert_eq!(walked(5), Ok(()));
+    assert_eq!(walked(80), Err(TooManySteps));
+    let long = "`this`.".repeat(255) + "a";
+    assert_eq!(values(&long, Grammar::Extended, &json!({"a": 1})), [json!(1)]);
+}
+
 /// 6 000 generated paths and what the original packages found, recorded by `e2e/judges/paths-generate.py`.
 #[test]
 fn paths_find_what_the_originals_find() {
