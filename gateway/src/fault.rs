@@ -21,6 +21,9 @@ pub(crate) enum Fault {
     /// The path has other methods.
     #[error("The method is not allowed for this resource.")]
     MethodNotAllowed(HeaderValue),
+    /// The client stopped in the middle of its body.
+    #[error("The rest of the request body did not arrive in time.")]
+    Stalled,
     /// The body is over the limit.
     #[error("The request body is larger than {0} bytes.")]
     TooLarge(u64),
@@ -62,6 +65,7 @@ impl Fault {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
@@ -83,6 +87,7 @@ impl Fault {
             | Self::Forbidden(_)
             | Self::NotFound
             | Self::MethodNotAllowed(_)
+            | Self::Stalled
             | Self::TooLarge(_)
             | Self::Unreachable(_)
             | Self::NotInstalled(_)

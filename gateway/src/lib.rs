@@ -36,7 +36,7 @@ use metrics::GatewayMetrics;
 use routes::Api;
 use server::{Door, Listener, Worker, WorkerHandle};
 use shared::clock::SharedClock;
-use shared::config::{Common, ConfigError};
+use shared::config::{AuthMode, Common, ConfigError};
 use shared::db::{Db, DbError};
 use shared::identity::IdentityKey;
 use shared::metrics::Metrics;
@@ -136,7 +136,7 @@ pub async fn start(
     let metrics = GatewayMetrics::new(&Metrics::new(NAME)?, &directory)?;
     let gateway = Arc::new(Gateway {
         mode,
-        accounts: accounts(&config, common, &clock).await?,
+        accounts: accounts(&config, common, mode, &clock).await?,
         everybody: Arc::new(identity::everybody()),
         nobody: Arc::new(identity::nobody()),
         key,
@@ -171,14 +171,19 @@ pub async fn start(
 }
 
 /// Opens users and tokens; says where the first token is when it has just been made.
-async fn accounts(config: &Config, common: &Common, clock: &SharedClock) -> Result<Accounts, StartError> {
+async fn accounts(
+    config: &Config,
+    common: &Common,
+    mode: AuthMode,
+    clock: &SharedClock,
+) -> Result<Accounts, StartError> {
     let place = secrets::path(common, identity::ADMIN_TOKEN);
     let is_first_start = !place.exists();
     let (common, clock) = (common.clone(), Arc::clone(clock));
     let failures_per_min = config.limits.login_failures_per_min;
     let open = move || {
         let db = Db::open(common.database(NAME)?, common.database_connections, MIGRATIONS)?;
-        Ok(Accounts::open(&common, db, clock, failures_per_min)?)
+        Ok(Accounts::open(&common, db, clock, mode, failures_per_min)?)
     };
     // A panic is passed on by the runtime's own message.
     let opened = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)?;

@@ -161,6 +161,7 @@ fn spoilt(upload: &UploadState, worker: &Worker) -> Result<(), Fault> {
     match upload.end() {
         UploadEnd::Open | UploadEnd::Complete => Ok(()),
         UploadEnd::TooLarge(limit_bytes) => Err(Fault::TooLarge(limit_bytes)),
+        UploadEnd::Stalled => Err(Fault::Stalled),
         UploadEnd::Lost if worker.is_draining() => Err(Fault::BadRequest("The gateway is stopping.")),
         UploadEnd::Lost => Err(Fault::BadRequest("The request body is malformed or broke off.")),
     }

@@ -31,6 +31,7 @@ const REQUEST_ID_CHARS: usize = 128;
 /// A request and where it came in.
 struct Exchange<'x> {
     worker: &'x Rc<Worker>,
+    local: SocketAddr,
     peer: SocketAddr,
     phase: &'x Phase,
     id: &'x HeaderValue,
@@ -40,7 +41,7 @@ struct Exchange<'x> {
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     door: Arc<Door>,
-    peer: SocketAddr,
+    (local, peer): (SocketAddr, SocketAddr),
     phase: Phase,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
@@ -62,7 +63,7 @@ pub(crate) async fn serve(
         Found::Route(route) | Found::Elsewhere(route, _) => (route.api, Some(*route)),
         Found::Unknown(api) => (*api, None),
     };
-    let exchange = Exchange { worker: &worker, peer, phase: &phase, id: &id };
+    let exchange = Exchange { worker: &worker, local, peer, phase: &phase, id: &id };
     let outcome = exchange.answer(found, api, request).await;
     let mut answer = outcome.unwrap_or_else(|fault| {
         metrics.refused(fault.status());
@@ -89,7 +90,7 @@ impl Exchange<'_> {
         api: Api,
         mut request: Request<Incoming>,
     ) -> Result<Response<Body>, Fault> {
-        own_host(&mut request)?;
+        own_host(&mut request, self.local)?;
         self.check_foreign(&request)?;
         self.check_rate(request.headers())?;
         if api.is_snap() {
@@ -225,13 +226,22 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// One `Host`, and the one that the request line names if it names one (RFC 9112, section 3.2.2).
-fn own_host(request: &mut Request<Incoming>) -> Result<(), Fault> {
+fn own_host(request: &mut Request<Incoming>, local: SocketAddr) -> Result<(), Fault> {
     if request.headers().get_all(HOST).iter().count() > 1 {
         return Err(Fault::BadRequest("More than one Host header."));
     }
     let Some(authority) = request.uri().authority() else {
-        let is_missing = request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST);
-        return if is_missing { Err(Fault::BadRequest("The Host header is missing.")) } else { Ok(()) };
+        if request.headers().contains_key(HOST) {
+            return Ok(());
+        }
+        if request.version() == Version::HTTP_11 {
+            return Err(Fault::BadRequest("The Host header is missing."));
+        }
+        // HTTP/1.0 may leave it out; services build links from it.
+        if let Ok(host) = HeaderValue::from_str(&local.to_string()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        return Ok(());
     };
     let host = HeaderValue::from_str(authority.as_str());
     let host = host.map_err(|_odd| Fault::BadRequest("The request line names no host."))?;

@@ -24,7 +24,9 @@ pub(crate) enum UploadEnd {
     Complete,
     /// It went over the limit of so many bytes.
     TooLarge(u64),
-    /// The client broke off or paused too long.
+    /// The client paused too long.
+    Stalled,
+    /// The client broke off, or what it sent is no body.
     Lost,
 }
 
@@ -120,7 +122,7 @@ impl Upload {
                 None
             }
             Some(Err(cause)) => {
-                self.finish(UploadEnd::Lost);
+                self.finish(if is_timeout(&cause) { UploadEnd::Stalled } else { UploadEnd::Lost });
                 Some(Err(cause.into()))
             }
             Some(Ok(frame)) => {
@@ -138,6 +140,12 @@ impl Upload {
             }
         }
     }
+}
+
+/// Whether the client's socket gave up waiting.
+fn is_timeout(cause: &hyper::Error) -> bool {
+    let io = std::error::Error::source(cause).and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// Reads on for a moment: a client that is still sending when its connection ends would never see our answer.

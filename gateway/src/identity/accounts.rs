@@ -11,7 +11,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use shared::clock::SharedClock;
-use shared::config::{Common, ConfigError, Secret};
+use shared::config::{AuthMode, Common, ConfigError, Secret};
 use shared::db::{Db, DbError};
 use shared::identity::Principal;
 use shared::secrets::{self, Secrets};
@@ -79,7 +79,8 @@ pub enum AccountsError {
 }
 
 impl Accounts {
-    /// Opens the accounts; makes the first user and the first token where they are missing. Blocks.
+    /// Opens the accounts; makes the first user (if anybody is to log in at all) and the first token where they are
+    /// missing. Blocks.
     ///
     /// # Errors
     /// [`AccountsError`].
@@ -87,10 +88,15 @@ impl Accounts {
         common: &Common,
         db: Db,
         clock: SharedClock,
+        mode: AuthMode,
         failures_per_min: u32,
     ) -> Result<Self, AccountsError> {
         let secrets = Secrets::load_or_create(common)?;
-        keep_admin(&db, &secrets, &clock)?;
+        let mut decoy = String::new();
+        if mode == AuthMode::Secure {
+            keep_admin(&db, &secrets, &clock)?;
+            decoy = hash_password("nobody's password")?;
+        }
         let token = secrets::stored(common, ADMIN_TOKEN, generate_token)?;
         let row = NewToken::for_admin().into_token(clock.now());
         db.write_blocking(|conn| store::put_token(conn, row, token_hash(token.reveal())))?;
@@ -105,7 +111,7 @@ impl Accounts {
                 ..Principal::default()
             })),
             pepper: rand::random(),
-            decoy: hash_password("nobody's password")?,
+            decoy,
             hashing: Arc::new(Semaphore::new(HASHINGS)),
             waiting: Semaphore::new(WAITING),
             failures: (failures_per_min > 0).then(|| RateLimit::new(failures_per_min, minute)),

@@ -178,11 +178,12 @@ async fn serve_connection(
     let _counted = Counted(Arc::clone(&worker.connections));
     let (limits, timeouts) = (&worker.gateway.config.limits, &worker.gateway.config.timeouts);
     let phase = Phase::default();
+    let Ok(local) = stream.local_addr() else { return };
     let io = ClientIo::new(stream, phase.clone(), Duration::from_secs(timeouts.client_secs));
     let service = {
         let worker = Rc::clone(&worker);
         service_fn(move |request| {
-            serve::serve(Rc::clone(&worker), Arc::clone(&door), peer, phase.clone(), request)
+            serve::serve(Rc::clone(&worker), Arc::clone(&door), (local, peer), phase.clone(), request)
         })
     };
     let connection = http1::Builder::new()

@@ -47,6 +47,7 @@ fn router_answer(fault: &Fault) -> Option<Response<Body>> {
         }
         Fault::BadRequest(_)
         | Fault::Forbidden(_)
+        | Fault::Stalled
         | Fault::TooLarge(_)
         | Fault::TooMany { .. }
         | Fault::Unreachable(_)

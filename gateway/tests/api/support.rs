@@ -7,9 +7,11 @@
     reason = "a test whose scaffold fails has failed"
 )]
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
 use quintet_gateway::{Config, Running, Upstreams};
 use shared::clock::ManualClock;
-use shared::config::{AuthMode, Common};
+use shared::config::{AuthMode, Common, Secret};
 use shared::identity::{self, IdentityKey, Principal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub(crate) struct Gateway {
     pub(crate) common: Common,
     pub(crate) key: IdentityKey,
     _folder: tempfile::TempDir,
+    _database: Option<Database>,
 }
 
 /// What a test wants of its gateway.
@@ -50,6 +53,11 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// A gateway where one must log in.
+    pub(crate) fn secure() -> Self {
+        Self { mode: Some(AuthMode::Secure), ..Self::default() }
+    }
+
     /// Adds a replica of `service`.
     pub(crate) fn service(mut self, service: &str, url: &str) -> Self {
         self.upstreams.entry(service.into()).or_default().push(url.into());
@@ -67,13 +75,15 @@ impl Setup {
         common.data_dir = folder.path().to_owned();
         common.auth.mode = self.mode;
         common.shutdown_timeout_secs = self.shutdown_timeout_secs;
+        let database = if self.mode == Some(AuthMode::Secure) { Database::on_postgres() } else { None };
+        common.database_url = database.as_ref().map(|database| Secret::new(&database.url));
         let key = IdentityKey::new(b"the key of the tests");
         let clock = ManualClock::at("2026-01-01T12:00:00Z".parse().unwrap());
         let running =
             quintet_gateway::start(self.config, &common, key.clone(), self.upstreams, clock.clone())
                 .await
                 .unwrap();
-        Gateway { running, clock, common, key, _folder: folder }
+        Gateway { running, clock, common, key, _folder: folder, _database: database }
     }
 }
 
@@ -104,10 +114,52 @@ impl Gateway {
         wire.answer_to(request).await
     }
 
+    /// Lets the gateway's only worker see what has happened on its sockets: it looks at them all between two requests.
+    pub(crate) async fn settled(&self) {
+        for _ in 0..2 {
+            assert_eq!(self.ask(&get("/livez")).await.status(), 200);
+        }
+    }
+
+    /// A secret of this installation.
+    pub(crate) fn secret(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.common.data_dir.join("secrets").join(name)).unwrap();
+        text.trim_end().to_owned()
+    }
+
     /// The caller that a forwarded request names.
     pub(crate) fn caller(&self, request: &Message) -> Principal {
         use shared::clock::Clock;
         self.key.verify(request.header(identity::HEADER).unwrap(), self.clock.now()).unwrap()
+    }
+}
+
+/// A database on the server that the environment names: for tests that look at accounts. The others keep to SQLite.
+struct Database {
+    server: String,
+    name: String,
+    url: String,
+}
+
+impl Database {
+    fn on_postgres() -> Option<Self> {
+        let server = std::env::var(shared::testing::POSTGRES_URL).ok()?;
+        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+        let (base, _) = server.rsplit_once('/').unwrap();
+        let url = format!("{base}/{name}");
+        PgConnection::establish(&server).unwrap().batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        Some(Self { server, name, url })
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let dropped = PgConnection::establish(&self.server)
+            .unwrap()
+            .batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        if let Err(cause) = dropped {
+            log::warn!("test database {} stays: {cause}", self.name);
+        }
     }
 }
 

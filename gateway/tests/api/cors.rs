@@ -1,0 +1,80 @@
+//! Web pages of named origins may read answers; for events v2 as oslo.middleware does it.
+
+use crate::support::{Automatic, Gateway, Service, Setup, answer, request};
+
+const VALID: &str = "http://valid.example.com";
+
+async fn with_origins(origins: &[&str]) -> (Gateway, Automatic) {
+    let service = Service::new().await.automatic(|request| {
+        let own = if request.first_line.contains("/annotation") {
+            "access-control-allow-origin: *\r\n"
+        } else {
+            ""
+        };
+        answer("200 OK", own, "")
+    });
+    let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+    let setup = Setup::default().service("events", &service.url).service("annotate", &service.url);
+    (setup.with(|config| config.cors_origins = origins).start().await, service)
+}
+
+fn preflight(path: &str, origin: &str) -> String {
+    let headers = format!(
+        "origin: {origin}\r\naccess-control-request-method: GET\r\naccess-control-request-headers: x-roles\r\n"
+    );
+    request("OPTIONS", path, &headers, "")
+}
+
+#[tokio::test]
+async fn a_preflight_of_events_v2_is_answered_200_and_names_known_origins_alone() {
+    let (gateway, _service) = with_origins(&[VALID]).await;
+    let known = gateway.ask(&preflight("/v2/events", VALID)).await;
+    assert_eq!((known.status(), known.text()), (200, ""));
+    for (name, value) in [
+        ("access-control-allow-origin", VALID),
+        ("access-control-allow-credentials", "true"),
+        ("access-control-max-age", "3600"),
+        ("access-control-allow-methods", "GET"),
+        ("access-control-allow-headers", "x-roles"),
+        ("vary", "Origin"),
+    ] {
+        assert_eq!(known.header(name), Some(value), "{name}");
+    }
+    let unknown = gateway.ask(&preflight("/v2/events", "http://invalid.example.com")).await;
+    assert_eq!((unknown.status(), unknown.header("access-control-allow-origin")), (200, None));
+}
+
+#[tokio::test]
+async fn answers_to_known_origins_may_be_read() {
+    let (gateway, _service) = with_origins(&[VALID]).await;
+    let ask = async |path: &str, origin: &str| {
+        gateway.ask(&request("GET", path, &format!("origin: {origin}\r\n"), "")).await
+    };
+    let v2 = ask("/v2/events", VALID).await;
+    assert_eq!(v2.header("access-control-allow-origin"), Some(VALID));
+    let exposed = "X-Auth-Token, X-Subject-Token, X-Service-Token, X-Openstack-Request-Id";
+    assert_eq!(v2.header("access-control-expose-headers"), Some(exposed));
+    assert_eq!(ask("/v1/events", VALID).await.header("access-control-allow-origin"), Some(VALID));
+    assert_eq!(ask("/v2/zork", VALID).await.header("access-control-allow-origin"), Some(VALID), "errors too");
+    assert_eq!(ask("/v1/events", "http://x.example").await.header("access-control-allow-origin"), None);
+    let own = ask("/annotation/query", VALID).await;
+    assert_eq!(own.header("access-control-allow-origin"), Some("*"), "the service has rules of its own");
+}
+
+#[tokio::test]
+async fn without_origins_there_is_no_cors() {
+    let (gateway, _service) = with_origins(&[]).await;
+    assert_eq!(gateway.ask(&preflight("/v2/events", VALID)).await.status(), 405);
+    let v1 = gateway.ask(&preflight("/v1/events", VALID)).await;
+    assert_eq!((v1.status(), v1.header("allow")), (204, Some("GET, OPTIONS")));
+    assert_eq!(v1.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn other_apis_answer_a_preflight_with_their_methods() {
+    let (gateway, _service) = with_origins(&["*"]).await;
+    let answer = gateway.ask(&preflight("/v1/streams/7", "http://any.example")).await;
+    assert_eq!(answer.status(), 204);
+    assert_eq!(answer.header("access-control-allow-methods"), Some("GET, PUT, DELETE, OPTIONS"));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("http://any.example"));
+}

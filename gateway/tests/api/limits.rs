@@ -1,0 +1,238 @@
+//! What is too much: bodies, requests at once, requests in a second, headers, patience.
+
+use crate::support::{Service, Setup, answer, get, request};
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_by_its_length_alone() {
+    let gateway = Setup::default()
+        .service("events", "http://127.0.0.1:9")
+        .service("annotate", "http://127.0.0.1:9")
+        .with(|config| {
+            config.limits.max_body_bytes = 100;
+            config.limits.max_ingest_bytes = 200;
+        })
+        .start()
+        .await;
+    let body = "x".repeat(101);
+    let refused = gateway.ask(&request("POST", "/annotation", "", &body)).await;
+    assert_eq!(
+        (refused.status(), refused.text()),
+        (413, "{\"error\":\"The request body is larger than 100 bytes.\"}\n")
+    );
+    let body = "x".repeat(201);
+    let refused = gateway.ask(&request("POST", "/v1/notifications", "", &body)).await;
+    assert_eq!((refused.status(), refused.json()["title"].as_str()), (413, Some("Payload Too Large")));
+    let refused = gateway.ask(&request("POST", "/v2/events", "", &body)).await;
+    assert_eq!(
+        (refused.status(), refused.json()["error_message"]["faultcode"].as_str()),
+        (413, Some("Client"))
+    );
+}
+
+#[tokio::test]
+async fn a_body_without_length_is_refused_when_it_grows_over_the_limit() {
+    let service = Service::new().await;
+    let setup =
+        Setup::default().service("events", &service.url).with(|config| config.limits.max_ingest_bytes = 10);
+    let gateway = setup.start().await;
+    let mut client = gateway.connect().await;
+    client
+        .send("POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n")
+        .await;
+    let mut wire = service.accept().await;
+    wire.head().await.unwrap();
+    assert_eq!(wire.chunk().await.unwrap(), b"12345");
+    client.send("6\r\n123456\r\n").await;
+    let refused = client.message().await.unwrap();
+    assert_eq!((refused.status(), refused.json()["title"].as_str()), (413, Some("Payload Too Large")));
+    assert!(wire.is_ended().await, "the service gets no half body to take for a whole one");
+    // The replica is not to blame: after many such requests it is still asked.
+    for _ in 0..10 {
+        let mut client = gateway.connect().await;
+        client
+            .send("POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nb\r\n12345678901\r\n")
+            .await;
+        assert_eq!(client.message().await.unwrap().status(), 413);
+    }
+    let mut client = gateway.connect().await;
+    client.send(get("/v1/events")).await;
+    let mut wire = loop {
+        let mut wire = service.accept().await;
+        if wire.head().await.is_some_and(|head| head.first_line.starts_with("GET")) {
+            break wire;
+        }
+    };
+    wire.send(answer("200 OK", "", "")).await;
+    assert_eq!(client.message().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_the_limit_passes() {
+    let service = Service::new().await.automatic(|request| answer("200 OK", "", request.text()));
+    let setup =
+        Setup::default().service("events", &service.url).with(|config| config.limits.max_ingest_bytes = 5);
+    let gateway = setup.start().await;
+    assert_eq!(gateway.ask(&request("POST", "/v1/notifications", "", "12345")).await.text(), "12345");
+    let chunked = "POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n";
+    assert_eq!(gateway.ask(chunked).await.text(), "12345");
+}
+
+#[tokio::test]
+async fn a_large_refused_upload_still_gets_its_answer() {
+    let setup = Setup::default()
+        .service("tasks", "http://127.0.0.1:9")
+        .with(|config| config.limits.max_upload_bytes = 1);
+    let gateway = setup.start().await;
+    let body = "x".repeat(8 << 20);
+    let refused = gateway.ask(&request("POST", "/v1/plugins", "", &body)).await;
+    assert_eq!((refused.status(), refused.json()["meta"]["code"].as_u64()), (413, Some(413)));
+}
+
+#[tokio::test]
+async fn one_area_cannot_take_all_places() {
+    let service = Service::new().await;
+    let quick = Service::new().await.automatic(|_| answer("200 OK", "", ""));
+    let gateway = Setup::default()
+        .service("events", &service.url)
+        .service("tasks", &quick.url)
+        .with(|config| {
+            config.limits.max_in_flight = 2;
+            config.limits.max_streams = 1;
+        })
+        .start()
+        .await;
+    let mut holders = Vec::new();
+    for _ in 0..2 {
+        let mut client = gateway.connect().await;
+        client.send(get("/v2/events")).await;
+        let mut wire = service.accept().await;
+        wire.message().await.unwrap();
+        holders.push((client, wire));
+    }
+    let refused = gateway.ask(&get("/v1/events")).await;
+    assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused.json()["description"], "The events service is busy or recovering.");
+    assert_eq!(gateway.ask(&get("/v1/tasks")).await.status(), 200, "other areas go on");
+    // A place is free when the answer has passed, and also when its client has gone.
+    let (mut client, mut wire) = holders.pop().unwrap();
+    wire.send(answer("200 OK", "", "x")).await;
+    assert_eq!(client.message().await.unwrap().status(), 200);
+    client.send(get("/v2/events")).await;
+    wire.message().await.unwrap();
+    assert_eq!(gateway.ask(&get("/v1/events")).await.status(), 503);
+    drop(client);
+    assert!(wire.is_ended().await);
+    let mut next = gateway.connect().await;
+    next.send(get("/v2/events")).await;
+    service.accept().await.message().await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_have_places_of_their_own() {
+    let service = Service::new().await;
+    let setup = Setup::default().service("tasks", &service.url).with(|config| {
+        config.limits.max_in_flight = 1;
+        config.limits.max_streams = 1;
+    });
+    let gateway = setup.start().await;
+    let mut watcher = gateway.connect().await;
+    watcher.send(get("/v1/tasks/7/watch")).await;
+    let mut wire = service.accept().await;
+    wire.message().await.unwrap();
+    wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    watcher.head().await.unwrap();
+    assert_eq!(gateway.ask(&get("/v1/tasks/8/watch")).await.status(), 503);
+    let mut client = gateway.connect().await;
+    client.send(get("/v1/tasks")).await;
+    let mut other = service.accept().await;
+    other.message().await.unwrap();
+    other.send(answer("200 OK", "", "")).await;
+    assert_eq!(client.message().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
+    let service = Service::new().await.automatic(|_| answer("200 OK", "", ""));
+    let setup =
+        Setup::default().service("events", &service.url).with(|config| config.limits.requests_per_sec = 1);
+    let gateway = setup.start().await;
+    let mut client = gateway.connect().await;
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        client.send(get("/v1/events")).await;
+        let answer = client.message().await.unwrap();
+        if answer.status() == 429 {
+            assert_eq!(answer.json()["title"], "Too Many Requests");
+            assert!(matches!(answer.header("retry-after"), Some("1" | "2")), "{answer:?}");
+        }
+        statuses.push(answer.status());
+    }
+    assert_eq!(statuses[..10], [200; 10], "one a second, ten at once");
+    assert_eq!(statuses[11], 429);
+}
+
+#[tokio::test]
+async fn headers_have_a_limit() {
+    let gateway = Setup::default().with(|config| config.limits.max_header_bytes = 8192).start().await;
+    let answer =
+        gateway.ask(&request("GET", "/livez", &format!("x-long: {}\r\n", "x".repeat(9000)), "")).await;
+    assert_eq!(answer.status(), 431);
+    let many: String = (0..500).map(|number| format!("x-{number}: 1\r\n")).collect();
+    assert_eq!(gateway.ask(&request("GET", "/livez", &many, "")).await.status(), 431);
+    let long = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(9000));
+    assert!(matches!(gateway.ask(&long).await.status(), 414 | 431));
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_is_let_go() {
+    let service = Service::new().await;
+    let setup =
+        Setup::default().service("events", &service.url).with(|config| config.timeouts.client_secs = 1);
+    let gateway = setup.start().await;
+    let mut head = gateway.connect().await;
+    head.send("GET /livez HTTP/1.1\r\nhost: loc").await;
+    assert!(head.is_ended().await, "in the middle of the head");
+    let mut body = gateway.connect().await;
+    body.send("POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nabc").await;
+    let mut wire = service.accept().await;
+    wire.head().await.unwrap();
+    assert_eq!(wire.exactly(3).await, b"abc");
+    let refused = body.message().await.unwrap();
+    assert_eq!((refused.status(), refused.json()["title"].as_str()), (408, Some("Request Timeout")));
+    assert!(body.is_ended().await, "in the middle of the body");
+    assert!(wire.is_ended().await, "and the service is told");
+    let mut quiet = gateway.connect().await;
+    quiet.send(get("/v1/events")).await;
+    let mut wire = service.accept().await;
+    wire.message().await.unwrap();
+    // The client has asked and waits: that is no dawdling, however long the service takes.
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(1500), quiet.more()).await.is_err());
+    wire.send(answer("200 OK", "", "")).await;
+    assert_eq!(quiet.message().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_its_time() {
+    let gateway = Setup::default().with(|config| config.timeouts.keep_alive_secs = 1).start().await;
+    let mut silent = gateway.connect().await;
+    let mut used = gateway.connect().await;
+    used.send(get("/livez")).await;
+    assert_eq!(used.message().await.unwrap().status(), 200);
+    assert!(silent.is_ended().await && used.is_ended().await);
+}
+
+#[tokio::test]
+async fn further_connections_wait_for_a_place() {
+    let gateway = Setup::default().with(|config| config.limits.max_connections = 1).start().await;
+    let mut first = gateway.connect().await;
+    first.send(get("/livez")).await;
+    assert_eq!(first.message().await.unwrap().status(), 200);
+    let mut second = gateway.connect().await;
+    second.send(get("/livez")).await;
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_millis(300), second.more()).await.is_err(),
+        "it waits"
+    );
+    drop(first);
+    assert_eq!(second.message().await.unwrap().status(), 200);
+}

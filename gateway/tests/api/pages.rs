@@ -1,0 +1,98 @@
+//! What the gateway answers itself.
+
+use crate::support::{Service, Setup, answer, get, request};
+use serde_json::json;
+
+#[tokio::test]
+async fn liveness_version_and_index_need_no_service() {
+    let gateway = Setup::default().start().await;
+    assert_eq!(gateway.ask(&get("/livez")).await.text(), "ok");
+    assert_eq!(gateway.ask(&request("HEAD", "/livez", "", "")).await.status(), 200);
+    let version = gateway.ask(&get("/version")).await.json();
+    assert_eq!(version, json!({ "service": "gateway", "version": env!("CARGO_PKG_VERSION") }));
+    let index = gateway.ask(&get("/")).await;
+    assert_eq!(index.header("content-type"), Some("application/json"));
+    let paths: Vec<String> = index.json()["apis"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|api| api["path"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(paths.contains(&"/v2/events".to_owned()) && paths.contains(&"/v1/tasks".to_owned()), "{paths:?}");
+    let page = gateway.ask(&request("GET", "/", "accept: text/html,*/*;q=0.8\r\n", "")).await;
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    for path in paths {
+        assert!(page.text().contains(&format!("<a href=\"{path}\">")), "{path}");
+        assert_ne!(gateway.ask(&get(&path)).await.status(), 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_names_every_service_and_replica() {
+    let well = Service::new().await.automatic(|request| {
+        answer(if request.first_line.starts_with("GET /readyz ") { "200 OK" } else { "500 Oops" }, "", "ok")
+    });
+    let sick = Service::new().await.automatic(|_| answer("503 Service Unavailable", "", "not ready"));
+    let gone = Service::new().await.url;
+    let setup =
+        Setup::default().service("events", &well.url).service("tasks", &sick.url).service("tribe", &gone);
+    let gateway = setup.start().await;
+    let plain = gateway.ask(&get("/readyz")).await;
+    assert_eq!(
+        (plain.status(), plain.text()),
+        (200, "ok"),
+        "one service away does not make the gateway useless"
+    );
+    let verbose = gateway.ask(&get("/readyz?verbose")).await;
+    assert_eq!(verbose.status(), 503);
+    let address = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
+    let expected = json!({ "service": "gateway", "ready": false, "checks": {
+        "database": "ok",
+        "events": "ok",
+        "tasks": format!("failed: {} not ready", address(&sick.url)),
+        "tribe": format!("failed: {} not reachable", address(&gone)),
+    }});
+    assert_eq!(verbose.json(), expected);
+}
+
+#[tokio::test]
+async fn figures_count_requests_by_template_and_replicas_by_address() {
+    let service = Service::new().await.automatic(|_| answer("200 OK", "", ""));
+    let gone = Service::new().await.url;
+    let setup = Setup::default().service("streams", &service.url).service("tasks", &gone);
+    let gateway = setup.start().await;
+    for path in ["/v1/streams/1", "/v1/streams/2", "/v1/streams/1/2/3", "/nowhere"] {
+        gateway.ask(&get(path)).await;
+    }
+    gateway.ask(&request("BREW", "/v1/streams/1", "", "")).await;
+    gateway.ask(&request("POST", "/v1/tasks", "", "{}")).await;
+    let text = gateway.ask(&get("/metrics")).await;
+    assert_eq!(text.header("content-type"), Some("text/plain; version=0.0.4"));
+    let duration = "quintet_http_request_duration_seconds_count";
+    let replica = service.url.strip_prefix("http://").unwrap();
+    for line in [
+        format!(
+            "{duration}{{method=\"GET\",route=\"/v1/streams/{{id}}\",service=\"gateway\",status=\"200\"}} 2"
+        ),
+        format!("{duration}{{method=\"GET\",route=\"unmatched\",service=\"gateway\",status=\"404\"}} 2"),
+        format!(
+            "{duration}{{method=\"OTHER\",route=\"/v1/streams/{{id}}\",service=\"gateway\",status=\"405\"}} 1"
+        ),
+        format!(
+            "quintet_gateway_replica_answers_total{{replica=\"{replica}\",service=\"gateway\",upstream=\"streams\"}} 2"
+        ),
+        "quintet_gateway_replicas{service=\"gateway\",upstream=\"streams\"} 1".to_owned(),
+        "quintet_gateway_retries_total{service=\"gateway\",upstream=\"tasks\"} 2".to_owned(),
+        "quintet_gateway_faults_total{service=\"gateway\",status=\"502\"} 1".to_owned(),
+        "quintet_http_requests_in_flight{service=\"gateway\"} 1".to_owned(),
+    ] {
+        assert!(text.text().lines().any(|own| sorted(own) == sorted(&line)), "{line}\n{}", text.text());
+    }
+}
+
+/// The labels of a line say the same in every order.
+fn sorted(line: &str) -> Vec<&str> {
+    let mut parts: Vec<&str> = line.split(['{', '}', ',']).collect();
+    parts.sort_unstable();
+    parts
+}

@@ -1,0 +1,243 @@
+//! The secure mode: nobody gets in without credentials, and everybody only as far as they reach.
+
+use crate::support::{Automatic, Gateway, Message, Service, Setup, answer, get, request};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use shared::identity::Principal;
+
+fn basic(user: &str, password: &str) -> String {
+    format!("authorization: Basic {}\r\n", STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}
+
+/// A gateway in front of services that send back the identity they were called with.
+async fn secure(setup: Setup) -> (Gateway, Vec<Automatic>) {
+    let mut setup = setup;
+    let mut services = Vec::new();
+    for name in ["events", "tasks", "annotate", "dtrace"] {
+        let service = Service::new().await.automatic(|request| {
+            answer(
+                "200 OK",
+                &format!("x-seen: {}\r\n", request.header("x-quintet-identity").unwrap_or_default()),
+                "",
+            )
+        });
+        setup = setup.service(name, &service.url);
+        services.push(service);
+    }
+    (setup.start().await, services)
+}
+
+fn seen(gateway: &Gateway, answer: &Message) -> Principal {
+    use shared::clock::Clock;
+    gateway
+        .key
+        .verify(answer.header("x-seen").unwrap_or_else(|| unreachable!("{answer:?}")), gateway.clock.now())
+        .unwrap()
+}
+
+async fn ask(gateway: &Gateway, path: &str, headers: &str) -> Message {
+    gateway.ask(&request("GET", path, headers, "")).await
+}
+
+#[tokio::test]
+async fn without_credentials_every_api_answers_401_in_its_shape() {
+    let (gateway, _services) = secure(Setup::secure()).await;
+    for path in [
+        "/v1/events",
+        "/v2/events",
+        "/v1/tasks",
+        "/v2/tasks",
+        "/dtrace",
+        "/annotation/query",
+        "/admin/tokens",
+        "/metrics",
+    ] {
+        for headers in
+            ["", "x-user-id: u\r\nx-project-id: p\r\nx-roles: admin\r\n", "x-quintet-identity: forged\r\n"]
+        {
+            let answer = ask(&gateway, path, headers).await;
+            assert_eq!((answer.status(), answer.header("x-seen")), (401, None), "{path} {headers}");
+            assert!(answer.json().is_object(), "{path}");
+        }
+    }
+    let v2 = ask(&gateway, "/v2/events", "accept: application/json\r\n").await;
+    assert_eq!(v2.json()["error_message"]["title"], "Unauthorized");
+    for path in ["/", "/livez", "/readyz", "/version", "/v2/capabilities"] {
+        assert_eq!(ask(&gateway, path, "").await.status(), 200, "{path} is for everybody");
+    }
+    for (method, path, status) in
+        [("GET", "/v1/events/a/b", 404), ("DELETE", "/v1/events", 405), ("GET", "/v2", 404)]
+    {
+        assert_eq!(
+            gateway.ask(&request(method, path, "", "")).await.status(),
+            status,
+            "what is not there needs no key"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_admin_token_of_the_first_start_opens_everything() {
+    let (gateway, _services) = secure(Setup::secure()).await;
+    let token = gateway.secret("admin_token");
+    assert!(token.starts_with("qt_"));
+    let ways = [bearer(&token), format!("x-auth-token: {token}\r\n"), basic("anybody", &token)];
+    for path in ["/v1/events", "/v1/tasks", "/dtrace", "/annotation/query"] {
+        for way in &ways {
+            let caller = seen(&gateway, &ask(&gateway, path, way).await);
+            assert_eq!(
+                (caller.subject.as_str(), caller.has_role("admin")),
+                ("token:admin", true),
+                "{path} {way}"
+            );
+        }
+    }
+    assert_eq!(ask(&gateway, "/metrics", &bearer(&token)).await.status(), 200);
+    assert_eq!(ask(&gateway, "/admin/tokens", &bearer(&token)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_first_user_logs_in_by_password() {
+    let (gateway, _services) = secure(Setup::secure()).await;
+    let password = gateway.secret("admin_password");
+    let caller = seen(&gateway, &ask(&gateway, "/v1/events", &basic("admin", &password)).await);
+    assert_eq!((caller.subject.as_str(), caller.permissions), ("user:admin", vec!["...".to_owned()]));
+    for (user, wrong) in
+        [("admin", "x"), ("admin", ""), ("nobody", password.as_str()), ("", password.as_str())]
+    {
+        assert_eq!(ask(&gateway, "/v1/events", &basic(user, wrong)).await.status(), 401, "{user} {wrong}");
+    }
+}
+
+#[tokio::test]
+async fn snaps_password_opens_snap_alone_under_any_user_name() {
+    let (gateway, _services) = secure(Setup::secure()).await;
+    let password = gateway.secret("snap_password");
+    for user in ["snap", "anybody", ""] {
+        let caller = seen(&gateway, &ask(&gateway, "/v1/tasks", &basic(user, &password)).await);
+        assert_eq!(caller.subject, "snap");
+    }
+    for path in ["/v2/tasks/7", "/v1/plugins/a/b/1/config", "/v1/metrics/a", "/v1/tasks/7/watch"] {
+        assert_eq!(ask(&gateway, path, &basic("snap", &password)).await.status(), 200, "{path}");
+    }
+    for path in ["/v1/events", "/v2/events", "/dtrace", "/annotation/query", "/admin/tokens", "/metrics"] {
+        assert_eq!(ask(&gateway, path, &basic("snap", &password)).await.status(), 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn events_v2_sees_an_administrator_as_himself_or_as_whom_he_says() {
+    let (gateway, _services) = secure(Setup::secure()).await;
+    let token = bearer(&gateway.secret("admin_token"));
+    let caller = seen(&gateway, &ask(&gateway, "/v2/events", &token).await);
+    assert_eq!((caller.user_id.as_deref(), caller.project_id.as_deref()), (Some("admin"), Some("admin")));
+    let headers = format!("{token}x-user-id: u\r\nx-project-id: p\r\nx-roles: ignored\r\n");
+    let caller = seen(&gateway, &ask(&gateway, "/v2/events", &headers).await);
+    assert_eq!((caller.user_id.as_deref(), caller.project_id.as_deref()), (Some("u"), Some("p")));
+    assert_eq!(caller.roles, ["admin"]);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_vouches_for_events_v2_and_for_administrators() {
+    let setup = Setup::secure().with(|config| config.trusted_proxies = vec!["127.0.0.0/8".into()]);
+    let (gateway, _services) = secure(setup).await;
+    let member = "x-user-id: u1\r\nx-project-id: p1\r\nx-roles: member\r\n";
+    let caller = seen(&gateway, &ask(&gateway, "/v2/events", member).await);
+    assert_eq!((caller.subject.as_str(), caller.project_id.as_deref()), ("proxy:u1", Some("p1")));
+    assert_eq!(caller.roles, ["member"]);
+    for path in ["/v1/events", "/dtrace", "/annotation/query", "/v1/tasks", "/admin/tokens"] {
+        let status = ask(&gateway, path, member).await.status();
+        assert_eq!(status, 403, "{path}: only events v2 keeps projects apart");
+    }
+    let admin = "x-user-id: u2\r\nx-roles: Admin\r\n";
+    assert_eq!(seen(&gateway, &ask(&gateway, "/v1/events", admin).await).subject, "proxy:u2");
+    for headers in ["x-roles: admin\r\n", "x-user-id: u\r\nx-identity-status: Invalid\r\n"] {
+        assert_eq!(ask(&gateway, "/v2/events", headers).await.status(), 401, "{headers}");
+    }
+    let confirmed = format!("{member}x-identity-status: Confirmed\r\n");
+    assert_eq!(ask(&gateway, "/v2/events", &confirmed).await.status(), 200);
+}
+
+#[tokio::test]
+async fn forwarded_headers_count_only_from_a_trusted_proxy() {
+    for (trusted, expected) in [(vec!["127.0.0.1".to_owned()], Some("https")), (Vec::new(), None)] {
+        let service = Service::new().await;
+        let setup =
+            Setup::secure().service("annotate", &service.url).with(|config| config.trusted_proxies = trusted);
+        let gateway = setup.start().await;
+        let headers = format!(
+            "{}x-forwarded-proto: https\r\nforwarded: proto=https\r\n",
+            bearer(&gateway.secret("admin_token"))
+        );
+        let mut client = gateway.connect().await;
+        client.send(request("GET", "/annotation/query", &headers, "")).await;
+        let seen = service.accept().await.message().await.unwrap();
+        assert_eq!(seen.header("x-forwarded-proto"), expected);
+        assert_eq!(seen.header("forwarded").is_some(), expected.is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_is_locked_out_for_a_while() {
+    let setup = Setup::secure().with(|config| config.limits.login_failures_per_min = 3);
+    let (gateway, _services) = secure(setup).await;
+    for number in 0..3 {
+        let wrong = bearer(&format!("qt_wrong{number}"));
+        assert_eq!(ask(&gateway, "/v1/events", &wrong).await.status(), 401);
+    }
+    let answer = ask(&gateway, "/v1/events", &bearer("qt_wrong3")).await;
+    assert_eq!((answer.status(), answer.json()["title"].as_str()), (429, Some("Too Many Requests")));
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=21).contains(&wait), "a third of a minute for each: {wait}");
+    let right = bearer(&gateway.secret("admin_token"));
+    assert_eq!(ask(&gateway, "/v1/events", &right).await.status(), 429, "also with the right one: no oracle");
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_use_a_remembered_password() {
+    let (gateway, _services) = secure(Setup::secure()).await;
+    let password = basic("admin", &gateway.secret("admin_password"));
+    let foreign = format!("{password}origin: http://evil.example\r\n");
+    assert_eq!(gateway.ask(&request("POST", "/v1/tasks", &foreign, "{}")).await.status(), 403);
+    let token = format!("{}origin: http://any.example\r\n", bearer(&gateway.secret("admin_token")));
+    assert_eq!(
+        gateway.ask(&request("POST", "/v1/tasks", &token, "{}")).await.status(),
+        200,
+        "no browser adds a token"
+    );
+}
+
+#[tokio::test]
+async fn figures_can_be_made_public() {
+    let gateway = Setup::secure().with(|config| config.public_metrics = true).start().await;
+    assert_eq!(gateway.ask(&get("/metrics")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_changed_password_in_the_settings_replaces_the_old_one() {
+    use quintet_gateway::{Config, Upstreams, start};
+    use shared::clock::SystemClock;
+    use shared::config::{AuthMode, Common, Secret};
+    use shared::identity::IdentityKey;
+    let folder = tempfile::tempdir().unwrap();
+    let mut common = Common::default();
+    common.data_dir = folder.path().to_owned();
+    common.auth.mode = Some(AuthMode::Secure);
+    for (password, other) in [("first", "second"), ("second", "first")] {
+        common.auth.admin_password = Some(Secret::new(password));
+        let config = Config { listen: "127.0.0.1:0".into(), ..Config::default() };
+        let clock = std::sync::Arc::new(SystemClock);
+        let running = start(config, &common, IdentityKey::new(b"k"), Upstreams::new(), clock).await.unwrap();
+        let address = running.urls()[0].strip_prefix("http://").unwrap().to_owned();
+        for (tried, status) in [(password, 200), (other, 401)] {
+            let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+            let mut wire = crate::support::Wire::new(stream);
+            wire.send(request("GET", "/metrics", &basic("admin", tried), "")).await;
+            assert_eq!(wire.message().await.unwrap().status(), status, "{tried}");
+        }
+        running.stop().await;
+    }
+}
