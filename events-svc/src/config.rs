@@ -1,11 +1,15 @@
 //! Settings of the event service: section `events`.
 
+pub mod amqp;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::config::ConfigError;
 use shared::server::Listen;
+use std::path::PathBuf;
 
 /// Section `events`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Internal listener.
@@ -20,13 +24,19 @@ pub struct Config {
     pub event_time_to_live_secs: u64,
     /// Most events kept; the oldest go first. 0 sets no bound.
     pub max_events: u64,
-    /// Most dead letters kept; further ones are logged and dropped. 1 to 1 000 000.
+    /// Most dead letters kept, 1 to 1 000 000. Beyond them an HTTP caller only hears that its notification was
+    /// invalid, and an AMQP queue with such a message is not consumed until letters are replayed or dropped.
     pub max_dead_letters: i64,
     /// Priorities (`info`, `error`, …) whose notifications are kept whole as `raw`.
     #[serde(deserialize_with = "shared::config::list_or_commas")]
     pub store_raw: Vec<String>,
     /// Drop notifications that no definition matches, instead of storing them with the default traits.
     pub drop_unmatched_notifications: bool,
+    /// While this file exists, `/healthcheck` answers 503, so that a load balancer takes the instance out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disable_by_file_path: Option<PathBuf>,
+    /// AMQP brokers to take notifications from.
+    pub amqp: Vec<amqp::Broker>,
 }
 
 impl Default for Config {
@@ -41,6 +51,8 @@ impl Default for Config {
             max_dead_letters: 10_000,
             store_raw: Vec::new(),
             drop_unmatched_notifications: false,
+            disable_by_file_path: None,
+            amqp: Vec::new(),
         }
     }
 }
@@ -60,6 +72,9 @@ impl Config {
         }
         if !(1..=1_000_000).contains(&self.max_dead_letters) {
             return refuse("max_dead_letters: expected 1 to 1000000");
+        }
+        for (place, broker) in self.amqp.iter().enumerate() {
+            broker.validate(place)?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ pub mod wire;
 use actix_web::web::{Data, ServiceConfig};
 use config::Config;
 use distill::{Dialect, Distiller};
+use engine::amqp::Consumers;
 use engine::{Ingest, Notifications};
 use shared::clock::SharedClock;
 use shared::config::Common;
@@ -86,20 +87,33 @@ pub fn start(
     let failed = |cause| StartError::Listen { name: NAME, address: listen.address.clone(), cause };
     let state = State::new(config, db.clone(), distiller, clock.clone()).map_err(failed)?;
     metrics::register(&metrics, &state)?;
-    let stop = Stop::default();
-    let background = vec![tokio::spawn(engine::retain(state.clone(), clock.clone(), stop.clone()))];
+    let consumers = Consumers::new(&state.config.amqp)?;
+    consumers.register(&metrics)?;
     let service = Service {
         name: NAME,
         version: env!("CARGO_PKG_VERSION"),
         listen: listen.clone(),
         key,
-        clock,
+        clock: clock.clone(),
         metrics,
-        checks: vec![Check::database(&db)],
+        checks: vec![Check::database(&db), consumers.check()],
         shutdown_timeout: Duration::from_secs(common.shutdown_timeout_secs),
     };
-    let running = shared::server::start(service, move |cfg| state.configure(cfg))?;
+    let routes = state.clone();
+    let running = shared::server::start(service, move |cfg| routes.configure(cfg))?;
+    let stop = Stop::default();
+    let mut background = consumers.start(&state.notifications, &stop);
+    background.push(tokio::spawn(engine::retain(state, clock, stop.clone())));
     Ok(running.with_background(stop, background))
+}
+
+/// Checks what [`start`] would refuse without starting anything: values, and the files they name.
+///
+/// # Errors
+/// [`StartError::Config`] with what the operator has to change.
+pub fn check(config: &Config, common: &Common) -> Result<(), StartError> {
+    config.validate()?;
+    distiller(config, common).map(|_good| ())
 }
 
 /// The conversion that the settings ask for: `winchester_config` before `event_definitions` before the built-in one.

@@ -12,6 +12,14 @@ pub(crate) enum Name {
     Ingested,
     /// Events waiting for their commit.
     QueueDepth,
+    /// Whether a broker is connected, by `broker`.
+    AmqpConnected,
+    /// Messages acknowledged, by `broker`, `queue` and `outcome`.
+    AmqpMessages,
+    /// Messages taken and not yet acknowledged, by `broker` and `queue`.
+    AmqpInHand,
+    /// Broken connections (blank `queue`), broken channels and held batches, by `broker` and `queue`.
+    AmqpFailures,
 }
 
 impl Name {
@@ -21,6 +29,10 @@ impl Name {
         match self {
             Self::Ingested => "quintet_events_ingested_total",
             Self::QueueDepth => "quintet_events_queue_depth",
+            Self::AmqpConnected => "quintet_events_amqp_connected",
+            Self::AmqpMessages => "quintet_events_amqp_messages_total",
+            Self::AmqpInHand => "quintet_events_amqp_in_hand",
+            Self::AmqpFailures => "quintet_events_amqp_failures_total",
         }
     }
 }
@@ -36,7 +48,8 @@ pub(crate) fn register(metrics: &Metrics, state: &State) -> Result<(), prometheu
     Ok(())
 }
 
-/// Counters of what came in, labelled `outcome`: saved, duplicate, dropped, invalid.
+/// Counters of what came in, labelled `outcome`: saved, duplicate, dropped, invalid, and lost for invalid
+/// ones of which no dead letter could be kept.
 ///
 /// # Errors
 /// Only when the name above is malformed.

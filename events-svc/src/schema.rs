@@ -42,5 +42,6 @@ diesel::table! {
         reason -> Text,
         body -> Binary,
         received -> BigInt,
+        digest -> Binary,
     }
 }

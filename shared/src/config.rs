@@ -169,25 +169,32 @@ pub struct Common {
     pub shutdown_timeout_secs: u64,
     #[serde(skip_serializing)]
     #[schemars(skip)]
-    gateway: IgnoredAny,
+    #[doc(hidden)]
+    pub gateway: IgnoredAny,
     #[serde(skip_serializing)]
     #[schemars(skip)]
-    events: IgnoredAny,
+    #[doc(hidden)]
+    pub events: IgnoredAny,
     #[serde(skip_serializing)]
     #[schemars(skip)]
-    streams: IgnoredAny,
+    #[doc(hidden)]
+    pub streams: IgnoredAny,
     #[serde(skip_serializing)]
     #[schemars(skip)]
-    tasks: IgnoredAny,
+    #[doc(hidden)]
+    pub tasks: IgnoredAny,
     #[serde(skip_serializing)]
     #[schemars(skip)]
-    tribe: IgnoredAny,
+    #[doc(hidden)]
+    pub tribe: IgnoredAny,
     #[serde(skip_serializing)]
     #[schemars(skip)]
-    annotate: IgnoredAny,
+    #[doc(hidden)]
+    pub annotate: IgnoredAny,
     #[serde(skip_serializing)]
     #[schemars(skip)]
-    dtrace: IgnoredAny,
+    #[doc(hidden)]
+    pub dtrace: IgnoredAny,
 }
 
 impl Default for Common {

@@ -148,6 +148,7 @@ pub struct Running {
     task: JoinHandle<std::io::Result<()>>,
     background: Vec<JoinHandle<()>>,
     stop: Stop,
+    draining: Stop,
 }
 
 impl Running {
@@ -171,8 +172,16 @@ impl Running {
         self
     }
 
+    /// Adds a signal that [`Running::stop`] gives first: answers that would never end by themselves end on it.
+    #[must_use]
+    pub fn with_draining(mut self, draining: Stop) -> Self {
+        self.draining = draining;
+        self
+    }
+
     /// Takes no new connections, lets open requests end, then the background tasks, then returns.
     pub async fn stop(self) {
+        self.draining.stop();
         self.handle.stop(true).await;
         // The server future ends with the stop above; its result says nothing more.
         let _ = self.task.await;
@@ -220,6 +229,7 @@ where
         task: tokio::spawn(server),
         background: Vec::new(),
         stop: Stop::default(),
+        draining: Stop::default(),
     })
 }
 

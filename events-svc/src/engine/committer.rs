@@ -187,9 +187,24 @@ fn put_patiently(db: &Db, events: &[Prepared], shard: i16) -> Result<Inserted, I
     }
     outcome.map_err(|cause| match cause {
         StoreError::Database(DbError::Unavailable(cause)) => IngestError::Unavailable(cause),
+        StoreError::Database(DbError::Query(cause)) if is_lost(&cause) => {
+            IngestError::Unavailable(cause.to_string())
+        }
         StoreError::Database(DbError::Query(_)) | StoreError::MarkerNotFound(_) => {
             log::error!("events could not be stored: {cause}");
             IngestError::Storage(cause.to_string())
         }
     })
+}
+
+/// Whether the connection broke, which says nothing about the events.
+fn is_lost(cause: &diesel::result::Error) -> bool {
+    use diesel::result::{
+        DatabaseErrorKind::{ClosedConnection, UnableToSendCommand},
+        Error,
+    };
+    matches!(
+        cause,
+        Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) | Error::BrokenTransactionManager
+    )
 }

@@ -1,9 +1,12 @@
-//! Work that no request waits for alone: group commits, the AMQP consumer, retention.
+//! Work that no request waits for alone: group commits, the AMQP consumers, retention.
 
+pub mod amqp;
 mod committer;
+mod conversion;
 mod notifications;
 mod retention;
 
 pub use committer::{Ingest, IngestError};
-pub use notifications::{Accepted, Notifications};
+pub use conversion::Recent;
+pub use notifications::{Accepted, Delivered, Fate, Notifications, Texts};
 pub use retention::{retain, step as retention_step};

@@ -1,12 +1,21 @@
-//! From a notification's text to a stored event: read, convert, prepare, commit. HTTP and AMQP both come through here.
+//! From notifications to stored events: convert, commit, keep what could not be used. HTTP, AMQP and replayed dead
+//! letters all come through here.
+//!
+//! Nothing is answered or acknowledged before it is durable: first the events, then the dead letters. When one of
+//! these steps fails the caller sends the whole batch again; events and letters that were stored are recognised.
 
+use super::conversion::{Converted, Recent, convert};
 use super::{Ingest, IngestError};
-use crate::distill::{Distiller, Outcome};
-use crate::store::{DeadLetter, Inserted, Prepared, prepare, put_dead_letters};
+use crate::distill::Distiller;
+use crate::store::{DeadLetter, StoreError, put_dead_letters};
 use shared::clock::SharedClock;
 use shared::datetime::to_micros;
 use shared::db::Db;
+use std::ops::AddAssign;
 use std::sync::Arc;
+
+/// The notifications of one batch, shared so that a batch can be tried again.
+pub type Texts = Arc<[Vec<u8>]>;
 
 /// What became of a batch of notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,16 +26,58 @@ pub struct Accepted {
     pub saved: usize,
     /// Their message id was stored before; dropped in silence.
     pub duplicate: usize,
-    /// No definition matched, or no trait was left.
+    /// No definition matched.
     pub dropped: usize,
-    /// Could not be read or converted; kept as dead letters.
+    /// Could not be read, converted or stored; kept as dead letters.
     pub invalid: usize,
 }
 
-impl Accepted {
-    fn count(&mut self, inserted: &Inserted) {
-        self.saved = inserted.saved();
-        self.duplicate = inserted.is_new.len() - self.saved;
+/// What became of one notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Stored as a new event.
+    Saved,
+    /// Its message id was stored before.
+    Duplicate,
+    /// No definition matched.
+    Dropped,
+    /// Could not be used, and why.
+    Invalid(String),
+}
+
+impl<'f> FromIterator<&'f Fate> for Accepted {
+    fn from_iter<I: IntoIterator<Item = &'f Fate>>(fates: I) -> Self {
+        let mut accepted = Self::default();
+        for fate in fates {
+            accepted.received += 1;
+            *match fate {
+                Fate::Saved => &mut accepted.saved,
+                Fate::Duplicate => &mut accepted.duplicate,
+                Fate::Dropped => &mut accepted.dropped,
+                Fate::Invalid(_) => &mut accepted.invalid,
+            } += 1;
+        }
+        accepted
+    }
+}
+
+/// What became of a delivered batch.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// The counts.
+    pub accepted: Accepted,
+    /// Dead letters that found no room: the batch must not be acknowledged before they are kept.
+    pub unkept: Vec<DeadLetter>,
+}
+
+impl AddAssign for Delivered {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted.received += other.accepted.received;
+        self.accepted.saved += other.accepted.saved;
+        self.accepted.duplicate += other.accepted.duplicate;
+        self.accepted.dropped += other.accepted.dropped;
+        self.accepted.invalid += other.accepted.invalid;
+        self.unkept.extend(other.unkept);
     }
 }
 
@@ -38,13 +89,6 @@ pub struct Notifications {
     db: Db,
     clock: SharedClock,
     max_dead_letters: i64,
-}
-
-/// One notification, converted or not.
-enum Converted {
-    Event(Box<Prepared>),
-    Dropped,
-    Invalid(String),
 }
 
 impl Notifications {
@@ -60,87 +104,166 @@ impl Notifications {
         Self { distiller: Arc::new(distiller), ingest, db, clock, max_dead_letters }
     }
 
-    /// Converts and stores a batch; returns when its events are durable. A bad notification becomes a dead letter
-    /// from `source` and spoils nothing.
+    /// Converts and stores a batch whose sender hears what became of it. A bad notification becomes a dead letter
+    /// from `source` and spoils nothing; when no more letters can be kept it is logged, counted and told.
     ///
     /// # Errors
-    /// [`IngestError`] when storing failed; nothing of the batch is stored then.
-    pub async fn accept(&self, texts: Vec<Vec<u8>>, source: &str) -> Result<Accepted, IngestError> {
-        let mut accepted = Accepted { received: texts.len(), ..Accepted::default() };
-        let (events, letters) = self.convert(texts, source, &mut accepted).await?;
-        accepted.count(&self.ingest.store(events).await?);
-        self.ingest.count("dropped", accepted.dropped);
-        self.ingest.count("invalid", accepted.invalid);
-        self.keep(letters).await?;
-        Ok(accepted)
-    }
-
-    /// Tries a dead letter again, without making another one of it.
-    ///
-    /// # Errors
-    /// As [`Notifications::accept`].
-    pub async fn replay(&self, text: Vec<u8>) -> Result<Accepted, IngestError> {
-        let mut accepted = Accepted { received: 1, ..Accepted::default() };
-        let (events, _letters) = self.convert(vec![text], "replay", &mut accepted).await?;
-        accepted.count(&self.ingest.store(events).await?);
-        Ok(accepted)
-    }
-
-    /// Converting is work: it happens on the blocking pool.
-    async fn convert(
-        &self,
-        texts: Vec<Vec<u8>>,
-        source: &str,
-        accepted: &mut Accepted,
-    ) -> Result<(Vec<Prepared>, Vec<DeadLetter>), IngestError> {
-        let (distiller, now) = (Arc::clone(&self.distiller), self.clock.now_naive());
-        let converted = tokio::task::spawn_blocking(move || {
-            let convert = |text: Vec<u8>| (convert(&distiller, &text, now), text);
-            texts.into_iter().map(convert).collect::<Vec<_>>()
-        });
-        let converted = converted.await.map_err(|cause| IngestError::Storage(cause.to_string()))?;
-        let (mut events, mut letters) = (Vec::with_capacity(converted.len()), Vec::new());
-        for (outcome, body) in converted {
-            match outcome {
-                Converted::Event(event) => events.push(*event),
-                Converted::Dropped => accepted.dropped += 1,
-                Converted::Invalid(reason) => {
-                    accepted.invalid += 1;
-                    log::warn!(source; "notification is not valid: {reason}");
-                    let (source, received) = (source.to_owned(), to_micros(now));
-                    letters.push(DeadLetter { id: 0, source, reason, body, received });
-                }
-            }
+    /// [`IngestError`]; the batch may then be sent again as a whole.
+    pub async fn accept(&self, texts: impl Into<Texts>, source: &str) -> Result<Accepted, IngestError> {
+        let delivered = self.deliver(&texts.into(), source, None).await?;
+        if !delivered.unkept.is_empty() {
+            let lost = delivered.unkept.len();
+            log::warn!(source; "{lost} dead letters not kept: there are {} already", self.max_dead_letters);
+            self.ingest.count("lost", lost);
         }
-        Ok((events, letters))
+        Ok(delivered.accepted)
     }
 
-    /// Keeps dead letters, up to the bound; what does not fit was logged.
-    async fn keep(&self, letters: Vec<DeadLetter>) -> Result<(), IngestError> {
+    /// Converts and stores a batch from a sender that hears nothing: what could not be kept is given back. `recent`
+    /// learns the messages that were taken, and only those.
+    ///
+    /// # Errors
+    /// [`IngestError`]; the batch may then be delivered again as a whole.
+    pub async fn deliver(
+        &self,
+        texts: &Texts,
+        source: &str,
+        mut recent: Option<&mut Recent>,
+    ) -> Result<Delivered, IngestError> {
+        match self.deliver_together(texts, source, recent.as_deref_mut()).await {
+            // One event that the database refuses must not hold up the others.
+            Err(IngestError::Storage(_)) => self.deliver_singly(texts, source, recent).await,
+            outcome => outcome,
+        }
+    }
+
+    /// Stores dead letters as long as there is room; returns those that found none.
+    ///
+    /// # Errors
+    /// [`IngestError::Unavailable`]; nothing is stored then.
+    pub async fn keep(&self, letters: Vec<DeadLetter>) -> Result<Vec<DeadLetter>, IngestError> {
         if letters.is_empty() {
-            return Ok(());
+            return Ok(letters);
         }
         let most = self.max_dead_letters;
         let kept = self.db.write(move |conn| put_dead_letters(conn, &letters, most)).await;
-        kept.map_err(|cause| IngestError::Storage(cause.to_string()))
+        kept.map_err(|cause: StoreError| IngestError::Unavailable(format!("dead letters: {cause}")))
+    }
+
+    /// Tries dead letters again, without making others of them; answers what became of each. What is saved,
+    /// duplicate or dropped now may be removed.
+    ///
+    /// # Errors
+    /// [`IngestError`] when the database is away.
+    pub async fn replay(&self, bodies: &Texts) -> Result<Vec<Fate>, IngestError> {
+        match self.take(bodies, None).await {
+            Err(IngestError::Storage(_)) => (),
+            outcome => return outcome,
+        }
+        let mut fates = Vec::with_capacity(bodies.len());
+        for body in bodies.iter() {
+            match self.take(&[body.clone()].into(), None).await {
+                Err(IngestError::Storage(cause)) => fates.push(Fate::Invalid(refused(&cause))),
+                outcome => fates.extend(outcome?),
+            }
+        }
+        Ok(fates)
+    }
+
+    async fn deliver_together(
+        &self,
+        texts: &Texts,
+        source: &str,
+        recent: Option<&mut Recent>,
+    ) -> Result<Delivered, IngestError> {
+        let fates = self.take(texts, recent).await?;
+        let invalid = texts.iter().zip(&fates).filter_map(|(text, fate)| match fate {
+            Fate::Invalid(reason) => Some(self.letter(text, source, reason)),
+            Fate::Saved | Fate::Duplicate | Fate::Dropped => None,
+        });
+        let unkept = self.keep(invalid.collect()).await?;
+        let accepted: Accepted = fates.iter().collect();
+        self.ingest.count("dropped", accepted.dropped);
+        self.ingest.count("invalid", accepted.invalid);
+        Ok(Delivered { accepted, unkept })
+    }
+
+    async fn deliver_singly(
+        &self,
+        texts: &Texts,
+        source: &str,
+        mut recent: Option<&mut Recent>,
+    ) -> Result<Delivered, IngestError> {
+        let mut all = Delivered::default();
+        for text in texts.iter() {
+            let delivered =
+                self.deliver_together(&[text.clone()].into(), source, recent.as_deref_mut()).await;
+            all += match delivered {
+                Err(IngestError::Storage(cause)) => {
+                    // A letter that can be stored shows that the database works: it refuses this event.
+                    let unkept = self.keep(vec![self.letter(text, source, &refused(&cause))]).await?;
+                    self.ingest.count("invalid", 1);
+                    Delivered {
+                        accepted: Accepted { received: 1, invalid: 1, ..Accepted::default() },
+                        unkept,
+                    }
+                }
+                delivered => delivered?,
+            };
+        }
+        Ok(all)
+    }
+
+    /// Converts a batch and stores its events in one transaction; answers what became of each notification.
+    async fn take(&self, texts: &Texts, recent: Option<&mut Recent>) -> Result<Vec<Fate>, IngestError> {
+        let (distiller, now, texts) =
+            (Arc::clone(&self.distiller), self.clock.now_naive(), Arc::clone(texts));
+        let mut seen = recent.as_deref().cloned();
+        // Converting is work: it happens on the blocking pool.
+        let converted = tokio::task::spawn_blocking(move || {
+            let convert = |text: &Vec<u8>| convert(&distiller, text, now, seen.as_mut());
+            let converted: Vec<_> = texts.iter().map(convert).collect();
+            (converted, seen)
+        });
+        let (converted, seen) = converted.await.map_err(|cause| IngestError::Storage(cause.to_string()))?;
+        let mut events = Vec::with_capacity(converted.len());
+        let mut fates = Vec::with_capacity(converted.len());
+        for outcome in converted {
+            fates.push(match outcome {
+                Converted::Event(event) => {
+                    events.push(*event);
+                    Fate::Saved
+                }
+                Converted::Repeat => Fate::Duplicate,
+                Converted::Dropped => Fate::Dropped,
+                Converted::Invalid(reason) => Fate::Invalid(reason),
+            });
+        }
+        let inserted = self.ingest.store(events).await?;
+        let stored = fates.iter_mut().filter(|fate| **fate == Fate::Saved);
+        for (fate, is_new) in stored.zip(inserted.is_new) {
+            if !is_new {
+                *fate = Fate::Duplicate;
+            }
+        }
+        if let (Some(recent), Some(seen)) = (recent, seen) {
+            *recent = seen;
+        }
+        Ok(fates)
+    }
+
+    fn letter(&self, text: &[u8], source: &str, reason: &str) -> DeadLetter {
+        log::warn!(source; "notification is not valid: {reason}");
+        DeadLetter {
+            id: 0,
+            source: source.to_owned(),
+            reason: reason.to_owned(),
+            body: text.to_vec(),
+            received: to_micros(self.clock.now_naive()),
+        }
     }
 }
 
-fn convert(distiller: &Distiller, text: &[u8], now: chrono::NaiveDateTime) -> Converted {
-    let notification = match serde_json::from_slice::<serde_json::Value>(text) {
-        Ok(notification) => notification,
-        Err(cause) => return Converted::Invalid(format!("not valid JSON: {cause}")),
-    };
-    let distilled = distiller.distill(&notification, now);
-    for warning in &distilled.warnings {
-        log::warn!("trait left out: {warning}");
-    }
-    match distilled.outcome {
-        Outcome::Event(event) => match prepare(&event) {
-            Ok(prepared) => Converted::Event(Box::new(prepared)),
-            Err(cause) => Converted::Invalid(cause.to_string()),
-        },
-        Outcome::Dropped => Converted::Dropped,
-        Outcome::Invalid(reason) => Converted::Invalid(reason),
-    }
+fn refused(cause: &str) -> String {
+    format!("could not be stored: {cause}")
 }

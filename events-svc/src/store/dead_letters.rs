@@ -1,18 +1,28 @@
 //! Messages that could not be read or converted, kept with the reason.
 
 use super::StoreError;
+use super::read::load;
 use crate::schema::dead_letters;
+use diesel::connection::Connection;
 use diesel::prelude::*;
-use shared::db::DbConn;
+use diesel::sql_types::{BigInt, Binary, Text};
+use sha2::{Digest, Sha256};
+use shared::db::{DbConn, Sql};
+use shared::on_backend;
+
+/// Bytes of a message that a list shows.
+pub const HEAD_BYTES: usize = 1024;
+
+/// Longest reason that is kept, in characters: reasons quote the message.
+const REASON_CHARS: usize = 1000;
 
 /// A message that could not become an event.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = dead_letters)]
 pub struct DeadLetter {
     /// Number of the letter; 0 before it is stored.
-    #[diesel(skip_insertion)]
     pub id: i64,
-    /// Where it came from: `http`, or the queue's name.
+    /// Where it came from: `http`, or broker and queue.
     pub source: String,
     /// Why it could not be used.
     pub reason: String,
@@ -22,29 +32,124 @@ pub struct DeadLetter {
     pub received: i64,
 }
 
-/// Stores letters in one transaction, as long as no more than `most` are kept.
+/// A letter as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct DeadLetterHead {
+    /// Number of the letter.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// Where it came from.
+    #[diesel(sql_type = Text)]
+    pub source: String,
+    /// Why it could not be used.
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+    /// When it came, microseconds since 1970.
+    #[diesel(sql_type = BigInt)]
+    pub received: i64,
+    /// Length of the message in bytes.
+    #[diesel(sql_type = BigInt)]
+    pub size: i64,
+    /// The message's first [`HEAD_BYTES`].
+    #[diesel(sql_type = Binary)]
+    pub head: Vec<u8>,
+}
+
+/// Stores letters in one transaction as long as no more than `most` are kept; returns those that found no room.
+///
+/// A message that is already kept from the same source is the same letter: a second delivery adds nothing.
 ///
 /// # Errors
-/// When the database fails.
-pub fn put_dead_letters(conn: &mut DbConn, letters: &[DeadLetter], most: i64) -> Result<(), StoreError> {
+/// When the database fails; nothing is stored then.
+pub fn put_dead_letters(
+    conn: &mut DbConn,
+    letters: &[DeadLetter],
+    most: i64,
+) -> Result<Vec<DeadLetter>, StoreError> {
     conn.transaction(|conn| {
-        let room = usize::try_from(most - count_dead_letters(conn)?).unwrap_or(0);
-        for letter in letters.iter().take(room) {
-            diesel::insert_into(dead_letters::table).values(letter).execute(conn)?;
+        if let DbConn::Postgres(conn) = conn {
+            // One writer at a time, as on SQLite: the bound is exact, and writers of equal letters cannot lock each
+            // other out.
+            diesel::sql_query("LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE").execute(conn)?;
         }
-        if letters.len() > room {
-            log::warn!("{} dead letters dropped: {most} are kept already", letters.len() - room);
+        let mut room = most - count_dead_letters(conn)?;
+        let mut unkept = Vec::new();
+        for letter in letters {
+            let digest = digest(letter);
+            if room > 0 {
+                room -= i64::from(put(conn, letter, digest)?);
+            } else if !is_kept(conn, &digest)? {
+                unkept.push(letter.clone());
+            }
         }
-        Ok(())
+        Ok(unkept)
     })
 }
 
-/// Letters after the id `after`, oldest first, at most `limit`.
+/// Tells whether the letter was new.
+fn put(conn: &mut DbConn, letter: &DeadLetter, digest: Vec<u8>) -> Result<bool, StoreError> {
+    // PostgreSQL cannot store `\0` in text; names and reasons may quote one.
+    let storable =
+        |text: &str| -> String { text.replace('\0', "\u{fffd}").chars().take(REASON_CHARS).collect() };
+    let mut sql = Sql::new("INSERT INTO dead_letters (source, reason, body, received, digest) VALUES (");
+    sql.bind(storable(&letter.source)).push(", ").bind(storable(&letter.reason)).push(", ");
+    sql.bind(letter.body.clone()).push(", ").bind(letter.received).push(", ").bind(digest);
+    sql.push(") ON CONFLICT (digest) DO NOTHING");
+    Ok(on_backend!(conn, c => sql.execute(c))? > 0)
+}
+
+fn is_kept(conn: &mut DbConn, digest: &[u8]) -> Result<bool, StoreError> {
+    let kept = dead_letters::table.filter(dead_letters::digest.eq(digest)).count();
+    Ok(kept.get_result::<i64>(conn)? > 0)
+}
+
+fn digest(letter: &DeadLetter) -> Vec<u8> {
+    Sha256::new()
+        .chain_update(&letter.source)
+        .chain_update([0])
+        .chain_update(&letter.body)
+        .finalize()
+        .to_vec()
+}
+
+/// Heads of the letters after the id `after`, oldest first, at most `limit`.
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_dead_letters(conn: &mut DbConn, after: i64, limit: i64) -> Result<Vec<DeadLetter>, StoreError> {
-    let query = dead_letters::table.filter(dead_letters::id.gt(after)).order(dead_letters::id).limit(limit);
+pub fn list_dead_letters(
+    conn: &mut DbConn,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<DeadLetterHead>, StoreError> {
+    let mut sql = Sql::new("SELECT id, source, reason, received, CAST(length(body) AS BIGINT) AS size, ");
+    // Of an empty blob SQLite makes NULL.
+    sql.push(&format!("coalesce(substr(body, 1, {HEAD_BYTES}), body) AS head FROM dead_letters WHERE id > "));
+    sql.bind(after);
+    sql.push(" ORDER BY id LIMIT ").bind(limit);
+    load(conn, sql)
+}
+
+/// Letters after the id `after` up to the id `last`, whole, oldest first, at most `limit` of them and no more once
+/// they hold `bytes`; the first comes whatever its size.
+///
+/// # Errors
+/// When the database fails.
+pub fn read_dead_letters(
+    conn: &mut DbConn,
+    after: i64,
+    last: i64,
+    limit: i64,
+    bytes: i64,
+) -> Result<Vec<DeadLetter>, StoreError> {
+    let mut held = 0;
+    let mut fits = |head: &DeadLetterHead| {
+        let is_first = held == 0;
+        held += head.size.max(1);
+        head.id <= last && (is_first || held <= bytes)
+    };
+    let heads = list_dead_letters(conn, after, limit)?;
+    let ids: Vec<i64> = heads.iter().take_while(|head| fits(head)).map(|head| head.id).collect();
+    let query = dead_letters::table.filter(dead_letters::id.eq_any(ids)).order(dead_letters::id);
     Ok(query.select(DeadLetter::as_select()).load(conn)?)
 }
 
@@ -57,12 +162,32 @@ pub fn find_dead_letter(conn: &mut DbConn, id: i64) -> Result<Option<DeadLetter>
     Ok(query.first(conn).optional()?)
 }
 
-/// Removes a letter; tells whether there was one.
+/// Id of the newest letter; 0 when there is none.
 ///
 /// # Errors
 /// When the database fails.
-pub fn delete_dead_letter(conn: &mut DbConn, id: i64) -> Result<bool, StoreError> {
-    Ok(diesel::delete(dead_letters::table.find(id)).execute(conn)? > 0)
+pub fn last_dead_letter(conn: &mut DbConn) -> Result<i64, StoreError> {
+    let newest = dead_letters::table.select(dead_letters::id).order(dead_letters::id.desc());
+    Ok(newest.first(conn).optional()?.unwrap_or(0))
+}
+
+/// Removes letters; tells how many there were.
+///
+/// # Errors
+/// When the database fails; nothing is removed then.
+pub fn delete_dead_letters(conn: &mut DbConn, ids: &[i64]) -> Result<usize, StoreError> {
+    let letters = dead_letters::table.filter(dead_letters::id.eq_any(ids.to_vec()));
+    Ok(diesel::delete(letters).execute(conn)?)
+}
+
+/// Removes the oldest letters up to the id `last`, at most `limit`; tells how many there were.
+///
+/// # Errors
+/// When the database fails; nothing is removed then.
+pub fn delete_oldest_dead_letters(conn: &mut DbConn, last: i64, limit: i64) -> Result<usize, StoreError> {
+    let mut sql = Sql::new("DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE id <= ");
+    sql.bind(last).push(" ORDER BY id LIMIT ").bind(limit).push(")");
+    Ok(on_backend!(conn, c => sql.execute(c))?)
 }
 
 /// How many letters are kept.

@@ -6,6 +6,8 @@
 //! | `insert` | the one transaction that stores events |
 //! | `find` | the v2 list and single events |
 //! | `find_flat` | the v1 list and count |
+//! | `interval` | conditions on one trait as a piece of the index |
+//! | `page` | a page of the v2 list in the making |
 //! | `read` | what both lists share: rows, columns, conditions a database index cannot check |
 //! | `types` | event types and their traits |
 //! | `feed` | events in commit order |
@@ -17,7 +19,9 @@ mod feed;
 mod find;
 mod find_flat;
 mod insert;
+mod interval;
 mod key;
+mod page;
 mod prepared;
 mod read;
 mod retention;
@@ -25,10 +29,12 @@ mod term;
 mod types;
 
 pub use dead_letters::{
-    DeadLetter, count_dead_letters, delete_dead_letter, find_dead_letter, list_dead_letters, put_dead_letters,
+    DeadLetter, DeadLetterHead, HEAD_BYTES, count_dead_letters, delete_dead_letters,
+    delete_oldest_dead_letters, find_dead_letter, last_dead_letter, list_dead_letters, put_dead_letters,
+    read_dead_letters,
 };
 pub use feed::{Feed, list_feed};
-pub use find::{find_event, list_events};
+pub use find::{find_by_id, find_event, list_events};
 pub use find_flat::{count_flat_events, find_flat_event, list_flat_events};
 pub use insert::{Inserted, put_events, put_postgres_events};
 pub use prepared::{Prepared, Unstorable, prepare};

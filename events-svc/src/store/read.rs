@@ -4,27 +4,25 @@ use super::StoreError;
 use crate::model::{Direction, Operator, TraitFilter, TraitValue};
 use crate::wire::v2::{trait_head, type_name};
 use diesel::sql_types::{BigInt, Text};
-use diesel::{QueryableByName, RunQueryDsl};
+use diesel::{Queryable, QueryableByName, RunQueryDsl};
 use shared::db::{DbConn, Sql};
 use shared::on_backend;
 use std::cmp::Ordering;
 
 /// A stored event in its v2 form.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct StoredEvent {
-    #[diesel(sql_type = BigInt)]
     pub(super) id: i64,
-    #[diesel(sql_type = BigInt)]
     pub(super) generated: i64,
-    #[diesel(sql_type = Text)]
-    pub(super) message_id: String,
+    pub(crate) message_id: String,
     /// The object's text up to its raw document.
-    #[diesel(sql_type = Text)]
     pub head: String,
     /// The raw document.
-    #[diesel(sql_type = Text)]
     pub raw: String,
 }
+
+/// Types of the columns of [`STORED`].
+pub(super) type StoredColumns = (BigInt, BigInt, Text, Text, Text);
 
 /// A stored event in its v1 form.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -48,6 +46,12 @@ where
         + 'static,
 {
     Ok(on_backend!(conn, c => sql.load::<R>(c))?)
+}
+
+/// Runs a statement that reads [`STORED`].
+pub(super) fn load_stored(conn: &mut DbConn, sql: Sql) -> Result<Vec<StoredEvent>, StoreError> {
+    let sql = sql.typed::<StoredColumns>();
+    Ok(on_backend!(conn, c => sql.load::<StoredEvent>(c))?)
 }
 
 /// A list of ids as SQL. They are numbers of our own, and too many to bind.

@@ -1,10 +1,12 @@
 //! The event service through its routes, on a real database: SQLite, or PostgreSQL when
 //! `QUINTET_TEST_POSTGRES_URL` is set.
 
+mod amqp;
 mod common;
 mod dead_letters;
 mod events_v1;
 mod feed;
+mod lists;
 mod notifications;
 mod retention;
-mod v2_panko;
+mod v2;

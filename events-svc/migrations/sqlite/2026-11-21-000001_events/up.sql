@@ -47,5 +47,7 @@ CREATE TABLE dead_letters (
     source TEXT NOT NULL,
     reason TEXT NOT NULL,
     body BLOB NOT NULL,
-    received BIGINT NOT NULL
+    received BIGINT NOT NULL,
+    -- Of source and body: a message that is delivered again is the same letter.
+    digest BLOB NOT NULL UNIQUE
 );

@@ -1,0 +1,84 @@
+//! Opening a connection within bounds: a broker that takes the connection and says nothing must cost neither a
+//! hanging consumer nor a thread for each attempt.
+
+use super::Failure;
+use crate::config::amqp::Broker;
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::AMQPScheme;
+use lapin::{Connection, ConnectionProperties};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Longest time until the socket (and TLS) stands.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time until the broker has let us in.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Connects to a broker.
+///
+/// # Errors
+/// When the address cannot be read, the broker is away, refuses us, or does not answer in time.
+pub(super) async fn connect(broker: &Broker) -> Result<Connection, Failure> {
+    let address = broker.address().map_err(Failure::Settings)?;
+    let tls = OwnedTLSConfig { identity: None, cert_chain: broker.authorities().map_err(Failure::Settings)? };
+    let socket = OpenSocket::default();
+    let half_open = socket.clone();
+    let name = format!("quintet events {}", env!("CARGO_PKG_VERSION"));
+    let opening = Connection::connector(
+        address,
+        lapin::runtime::default_runtime()?,
+        async move |address, runtime| {
+            let (host, port) = (address.authority.host, address.authority.port);
+            let stream = async {
+                let places: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), port)).await?.collect();
+                let stream = AsyncTcpStream::connect(&runtime, places).await?;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    half_open.watch(plain.get_ref())?;
+                }
+                match address.scheme {
+                    AMQPScheme::AMQP => Ok(stream),
+                    AMQPScheme::AMQPS => stream.into_tls(&host, tls.as_ref()).await,
+                }
+            };
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, stream).await;
+            Ok(stream.unwrap_or_else(|_elapsed| Err(std::io::ErrorKind::TimedOut.into()))?)
+        },
+        ConnectionProperties::default().with_connection_name(name.into()),
+    );
+    let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
+    let connection = opened.map_err(|_elapsed| Failure::Silent("opening the connection"))??;
+    socket.leave_open();
+    Ok(connection)
+}
+
+/// A second handle on the socket of a connection in the making. Dropped before [`OpenSocket::leave_open`], it shuts
+/// the socket down: that ends the thread that waits for the broker's words on it.
+#[derive(Clone, Default)]
+struct OpenSocket(Arc<Mutex<Option<TcpStream>>>);
+
+impl OpenSocket {
+    fn watch(&self, socket: &tokio::net::TcpStream) -> std::io::Result<()> {
+        *self.lock() = Some(socket.as_fd().try_clone_to_owned()?.into());
+        Ok(())
+    }
+
+    fn leave_open(&self) {
+        self.lock().take();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<TcpStream>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        if let Some(socket) = self.lock().take() {
+            // It fails only when the broker was faster.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}

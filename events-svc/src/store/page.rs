@@ -1,0 +1,365 @@
+//! A page of the v2 list in the making: rows read in chunks, checked, put in order, until the limit is reached.
+
+use super::find::push_time_bounds;
+use super::read::{STORED, StoredEvent, beyond, id_list, load_stored, meets, word};
+use super::{StoreError, key::key, term};
+use crate::model::{Direction, EventFilter, Operator, Order, TraitFilter, Visibility};
+use diesel::sql_types::BigInt;
+use diesel::{Queryable, RunQueryDsl};
+use shared::db::{DbConn, Sql};
+use shared::on_backend;
+
+/// Fewest and most rows that one statement of a filtered scan reads.
+const CHUNK: std::ops::RangeInclusive<usize> = 64..=1000;
+
+/// Where an event stands in time.
+#[derive(Debug, Clone, Queryable)]
+pub(super) struct Place {
+    pub(super) id: i64,
+    pub(super) generated: i64,
+}
+
+/// Runs a statement that reads `id, generated`.
+pub(super) fn load_places(conn: &mut DbConn, sql: Sql) -> Result<Vec<Place>, StoreError> {
+    let sql = sql.typed::<(BigInt, BigInt)>();
+    Ok(on_backend!(conn, c => sql.load::<Place>(c))?)
+}
+
+/// The last event already seen.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) generated: i64,
+    pub(super) message_id: String,
+}
+
+/// What a scan by time reads.
+enum Driver {
+    /// The trait index of one value.
+    Term(TraitFilter),
+    /// The events of a project, and those of none.
+    Scopes(String),
+    /// The events by time, event type and time, or member and time: the database chooses by the conditions.
+    Events,
+}
+
+/// Rows that one statement read, and where it ended.
+struct Chunk {
+    rows: Vec<StoredEvent>,
+    /// Instants of all rows that were read, also of those that did not meet the conditions.
+    instants: Vec<i64>,
+    is_end: bool,
+}
+
+/// A page in the making.
+pub(super) struct Page<'f> {
+    filter: &'f EventFilter,
+    /// On an event's own columns, checked by the database.
+    conditions: Sql,
+    after: Option<Seen>,
+    /// On traits, checked on the stored text.
+    residual: Vec<TraitFilter>,
+    events: Vec<StoredEvent>,
+    /// Chunks read so far; they grow while conditions leave little of them.
+    chunks: u32,
+}
+
+impl<'f> Page<'f> {
+    pub(super) fn new(filter: &'f EventFilter, conditions: Sql, after: Option<Seen>) -> Self {
+        Self { filter, conditions, after, residual: filter.traits.clone(), events: Vec::new(), chunks: 0 }
+    }
+
+    pub(super) fn into_events(self) -> Vec<StoredEvent> {
+        self.events
+    }
+
+    /// The event with this message id, if it meets the conditions.
+    pub(super) fn one(&mut self, conn: &mut DbConn, message_id: &str) -> Result<(), StoreError> {
+        let mut sql = self.statement("events e", "e.generated");
+        self.push_after(&mut sql);
+        sql.push(" AND e.message_id = ").bind(key(message_id));
+        self.keep(load_stored(conn, sql)?);
+        Ok(())
+    }
+
+    /// Reads gathered events in order, some at a time.
+    pub(super) fn gathered(&mut self, conn: &mut DbConn, mut places: Vec<Place>) -> Result<(), StoreError> {
+        match self.filter.order {
+            // Ids say nothing about the order of message ids: read all that were gathered.
+            Order::MessageId(_) => {}
+            Order::Generated(Direction::Ascending, _) => places.sort_by_key(|place| place.generated),
+            Order::Generated(Direction::Descending, _) => {
+                places.sort_by_key(|place| std::cmp::Reverse(place.generated));
+            }
+        }
+        let mut rest = places.as_slice();
+        while !rest.is_empty() && self.wanted() > 0 {
+            let (chunk, later) = rest.split_at(self.chunk_end(rest));
+            let mut rows = self.rows_at(conn, chunk)?;
+            self.sort(&mut rows);
+            self.keep(rows);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Reads an index that has the order of the list.
+    pub(super) fn scanned(&mut self, conn: &mut DbConn, visibility: &Visibility) -> Result<(), StoreError> {
+        match self.filter.order {
+            Order::MessageId(direction) => self.scan_ids(conn, direction),
+            Order::Generated(by_time, by_id) => {
+                let driver = self.driver(visibility);
+                if let Driver::Term(condition) = &driver {
+                    self.residual.retain(|other| other != condition);
+                }
+                self.scan_times(conn, &driver, by_time, by_id)
+            }
+        }
+    }
+
+    fn driver(&self, visibility: &Visibility) -> Driver {
+        if let Some(condition) =
+            self.filter.traits.iter().find(|condition| condition.operator == Operator::Eq)
+        {
+            return Driver::Term(condition.clone());
+        }
+        match visibility {
+            Visibility::Project(project) if self.filter.event_type.is_none() => Driver::Scopes(key(project)),
+            Visibility::All | Visibility::Project(_) | Visibility::Member { .. } => Driver::Events,
+        }
+    }
+
+    /// The start of a statement over `tables`, without the driver's own condition, the page's start, order and limit.
+    fn statement(&self, tables: &str, generated: &str) -> Sql {
+        let mut sql = Sql::new(STORED);
+        sql.push(tables).push(" WHERE 1 = 1").append(self.conditions.clone());
+        push_time_bounds(&mut sql, generated, self.filter);
+        sql
+    }
+
+    /// The condition that goes on after the last event seen.
+    fn push_after(&self, sql: &mut Sql) {
+        let Some(Seen { generated: time, message_id }) = &self.after else { return };
+        match self.filter.order {
+            Order::MessageId(direction) => {
+                sql.push(&format!(" AND e.message_id {} ", beyond(direction))).bind(message_id.as_str());
+            }
+            Order::Generated(by_time, by_id) => {
+                sql.push(&format!(" AND e.generated {}= ", beyond(by_time))).bind(*time);
+                sql.push(&format!(" AND (e.generated {} ", beyond(by_time))).bind(*time);
+                sql.push(&format!(" OR e.message_id {} ", beyond(by_id))).bind(message_id.as_str()).push(")");
+            }
+        }
+    }
+
+    fn wanted(&self) -> usize {
+        self.filter.limit.saturating_sub(self.events.len())
+    }
+
+    /// Rows that the next statement reads: what is missing, and more when many will not meet the conditions.
+    fn chunk(&self) -> usize {
+        if self.residual.is_empty() && self.chunks == 0 {
+            return self.wanted();
+        }
+        let grown = self.wanted().saturating_mul(2 << self.chunks.min(5));
+        grown.clamp(*CHUNK.start(), *CHUNK.end().max(&self.wanted()))
+    }
+
+    /// Keeps the rows that meet the conditions on traits, up to the limit.
+    fn keep(&mut self, rows: Vec<StoredEvent>) {
+        let wanted = self.wanted();
+        let residual = &self.residual;
+        let met = rows.into_iter().filter(|row| residual.iter().all(|condition| meets(&row.head, condition)));
+        self.events.extend(met.take(wanted));
+    }
+
+    /// Puts rows in the order of the list.
+    fn sort(&self, rows: &mut [StoredEvent]) {
+        let turned = |order: std::cmp::Ordering, direction| match direction {
+            Direction::Ascending => order,
+            Direction::Descending => order.reverse(),
+        };
+        rows.sort_by(|a, b| {
+            let by_id = |direction| turned(a.message_id.cmp(&b.message_id), direction);
+            match self.filter.order {
+                Order::MessageId(direction) => by_id(direction),
+                Order::Generated(time, id) => {
+                    turned(a.generated.cmp(&b.generated), time).then_with(|| by_id(id))
+                }
+            }
+        });
+    }
+
+    /// The events at these places that meet the conditions on columns.
+    fn rows_at(&self, conn: &mut DbConn, places: &[Place]) -> Result<Vec<StoredEvent>, StoreError> {
+        let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
+        let mut sql = self.statement("events e", "e.generated");
+        self.push_after(&mut sql);
+        sql.push(" AND e.id IN ").push(&id_list(&ids));
+        load_stored(conn, sql.once())
+    }
+
+    /// How many gathered places to read next: enough for the page, and never part of those of one instant, whose
+    /// order among each other only their message ids tell.
+    fn chunk_end(&self, places: &[Place]) -> usize {
+        if let Order::MessageId(_) = self.filter.order {
+            return places.len();
+        }
+        let enough = self.wanted().clamp(*CHUNK.start(), *CHUNK.end()).min(places.len());
+        let last = places.get(enough.saturating_sub(1)).map(|place| place.generated);
+        let ties = places.iter().skip(enough).take_while(|place| Some(place.generated) == last).count();
+        enough + ties
+    }
+
+    fn scan_ids(&mut self, conn: &mut DbConn, direction: Direction) -> Result<(), StoreError> {
+        while self.wanted() > 0 {
+            let chunk = self.chunk();
+            let mut sql = self.statement("events e", "e.generated");
+            self.push_after(&mut sql);
+            sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", word(direction)));
+            let rows = load_stored(conn, sql)?;
+            let is_end = rows.len() < chunk;
+            self.after = rows.last().map(Seen::from);
+            self.keep(rows);
+            if is_end {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads by time alone. The events of an instant at which a chunk ends are read again by message id, for the
+    /// chunk may hold only some of them.
+    fn scan_times(
+        &mut self,
+        conn: &mut DbConn,
+        driver: &Driver,
+        by_time: Direction,
+        by_id: Direction,
+    ) -> Result<(), StoreError> {
+        let mut after = None;
+        if let Some(seen) = self.after.take() {
+            self.scan_instant(conn, driver, by_id, seen.generated, Some(seen.message_id))?;
+            after = Some(seen.generated);
+        }
+        while self.wanted() > 0 {
+            let mut chunk = self.read_chunk(conn, driver, by_time, after)?;
+            self.chunks += 1;
+            let last = chunk.instants.last().copied();
+            if !chunk.is_end {
+                chunk.rows.retain(|row| Some(row.generated) != last);
+            }
+            self.sort(&mut chunk.rows);
+            self.keep(chunk.rows);
+            let before_last = chunk.instants.iter().rev().find(|instant| Some(**instant) != last);
+            match (before_last, last) {
+                _ if chunk.is_end => break,
+                (Some(instant), _) => after = Some(*instant),
+                (None, Some(instant)) => {
+                    self.scan_instant(conn, driver, by_id, instant, None)?;
+                    after = Some(instant);
+                }
+                (None, None) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next rows in the order of time. The narrow indexes give places; whole rows are read by those, so that no
+    /// join and no merge has to carry them.
+    fn read_chunk(
+        &self,
+        conn: &mut DbConn,
+        driver: &Driver,
+        by_time: Direction,
+        after: Option<i64>,
+    ) -> Result<Chunk, StoreError> {
+        let size = self.chunk() + 1;
+        let end = |generated: &str| format!(" ORDER BY {generated} {} LIMIT {size}", word(by_time));
+        let bounds = |sql: &mut Sql, generated: &str| {
+            push_time_bounds(sql, generated, self.filter);
+            if let Some(after) = after {
+                sql.push(&format!(" AND {generated} {} ", beyond(by_time))).bind(after);
+            }
+        };
+        let places = match driver {
+            Driver::Events => {
+                let mut sql = self.statement("events e", "e.generated");
+                bounds(&mut sql, "e.generated");
+                let rows = load_stored(conn, {
+                    sql.push(&end("e.generated"));
+                    sql
+                })?;
+                let instants: Vec<i64> = rows.iter().map(|row| row.generated).collect();
+                return Ok(Chunk { is_end: rows.len() < size, rows, instants });
+            }
+            Driver::Term(condition) => {
+                let mut sql = Sql::new("SELECT event_id, generated FROM trait_index WHERE term = ");
+                sql.bind(term::term(&condition.name, &condition.value));
+                bounds(&mut sql, "generated");
+                sql.push(&end("generated"));
+                load_places(conn, sql)?
+            }
+            Driver::Scopes(project) => {
+                let mut sql = Sql::default();
+                for (number, scope) in [project.as_str(), ""].into_iter().enumerate() {
+                    sql.push(if number == 0 { "" } else { " UNION ALL " });
+                    sql.push("SELECT * FROM (SELECT id, generated FROM events WHERE scope = ").bind(scope);
+                    bounds(&mut sql, "generated");
+                    sql.push(&end("generated")).push(&format!(") part{number}"));
+                }
+                sql.push(&end("generated"));
+                load_places(conn, sql)?
+            }
+        };
+        let rows = self.rows_at(conn, &places)?;
+        let instants = places.iter().map(|place| place.generated).collect();
+        Ok(Chunk { rows, instants, is_end: places.len() < size })
+    }
+
+    /// Reads the events of one instant in the order of their message ids.
+    fn scan_instant(
+        &mut self,
+        conn: &mut DbConn,
+        driver: &Driver,
+        by_id: Direction,
+        instant: i64,
+        mut after: Option<String>,
+    ) -> Result<(), StoreError> {
+        while self.wanted() > 0 {
+            let chunk = self.chunk();
+            let mut sql = match driver {
+                Driver::Term(condition) => {
+                    // CROSS JOIN: SQLite must read the trait index first.
+                    let mut sql = self.statement("trait_index t CROSS JOIN events e", "t.generated");
+                    sql.push(" AND e.id = t.event_id AND t.term = ");
+                    sql.bind(term::term(&condition.name, &condition.value));
+                    sql.push(" AND t.generated = ").bind(instant);
+                    sql
+                }
+                Driver::Scopes(_) | Driver::Events => {
+                    let mut sql = self.statement("events e", "e.generated");
+                    sql.push(" AND e.generated = ").bind(instant);
+                    sql
+                }
+            };
+            if let Some(after) = &after {
+                sql.push(&format!(" AND e.message_id {} ", beyond(by_id))).bind(after.as_str());
+            }
+            sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", word(by_id)));
+            let rows = load_stored(conn, sql)?;
+            let is_end = rows.len() < chunk;
+            after = rows.last().map(|row| row.message_id.clone());
+            self.keep(rows);
+            if is_end {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<&StoredEvent> for Seen {
+    fn from(event: &StoredEvent) -> Self {
+        Self { generated: event.generated, message_id: event.message_id.clone() }
+    }
+}
