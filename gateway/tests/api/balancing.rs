@@ -156,7 +156,7 @@ async fn retries_stay_within_a_fifth_of_the_requests() {
         let asked = Arc::clone(&asked);
         let service = Service::new().await.automatic(move |_| {
             let number = asked.fetch_add(1, Ordering::SeqCst);
-            answer(if number % 3 == 0 { "503 Service Unavailable" } else { "200 OK" }, "", "")
+            answer(if number.is_multiple_of(3) { "503 Service Unavailable" } else { "200 OK" }, "", "")
         });
         setup = setup.service("events", &service.url);
         services.push(service);

@@ -1,4 +1,12 @@
 //! The gateway through real sockets, in front of services that the test plays by hand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test whose scaffold fails has failed"
+)]
+#![expect(clippy::field_reassign_with_default, reason = "the common settings have private fields")]
 
 mod balancing;
 mod compat;

@@ -96,3 +96,31 @@ fn sorted(line: &str) -> Vec<&str> {
     parts.sort_unstable();
     parts
 }
+
+#[tokio::test]
+async fn the_documents_page_loads_nothing_from_elsewhere() {
+    let gateway = Setup::secure().start().await;
+    let page = gateway.ask(&get("/docs")).await;
+    assert_eq!((page.status(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(
+        page.header("content-security-policy").unwrap().starts_with("default-src 'none'; script-src 'self';")
+    );
+    for (path, content_type) in
+        [("/docs/page.js", "text/javascript; charset=utf-8"), ("/docs/page.css", "text/css; charset=utf-8")]
+    {
+        let file = gateway.ask(&get(path)).await;
+        assert_eq!((file.status(), file.header("content-type")), (200, Some(content_type)), "{path}");
+        assert!(page.text().contains(path), "{path}");
+        assert!(!file.text().contains("://"), "{path} names another site");
+    }
+    assert!(!page.text().contains("://"));
+    let list = gateway.ask(&get("/docs/openapi")).await.json();
+    for document in list.as_array().unwrap() {
+        let url = document["url"].as_str().unwrap();
+        assert!(gateway.ask(&get(url)).await.json()["paths"].is_object(), "{url}");
+        assert_eq!(gateway.ask(&get(&url.replace(".json", ".yaml"))).await.status(), 200, "{url}");
+    }
+    for path in ["/docs/x", "/docs/openapi/x.json", "/docs/openapi/", "/docs/../Cargo.toml"] {
+        assert_eq!(gateway.ask(&get(path)).await.status(), 404, "{path}");
+    }
+}

@@ -1,11 +1,4 @@
 //! A gateway under test, a client that sees every byte, and services played by the test.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test whose scaffold fails has failed"
-)]
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
