@@ -13,7 +13,9 @@ CREATE TABLE events (
     raw TEXT NOT NULL,
     -- Transaction that wrote the row: the feed shows rows in commit order (store/feed.rs).
     xid BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)
-);
+)
+-- Usual rows stay whole and uncompressed: reading a page must not inflate every row.
+WITH (toast_tuple_target = 4080);
 CREATE INDEX events_generated ON events (generated, id);
 CREATE INDEX events_type_generated ON events (event_type, generated);
 CREATE INDEX events_type_id ON events (event_type, id);
