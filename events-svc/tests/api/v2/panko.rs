@@ -51,7 +51,7 @@ struct Record {
 
 fn record() -> Record {
     let mut text = String::new();
-    GzDecoder::new(&include_bytes!("../fixtures/panko.jsonl.gz")[..]).read_to_string(&mut text).unwrap();
+    GzDecoder::new(&include_bytes!("../../fixtures/panko.jsonl.gz")[..]).read_to_string(&mut text).unwrap();
     let mut record = Record { events: Vec::new(), shown: BTreeMap::new(), questions: Vec::new() };
     for line in text.lines() {
         match serde_json::from_str(line).unwrap() {
