@@ -191,6 +191,9 @@ impl<'f> Page<'f> {
 
     /// The events at these places that meet the conditions on columns.
     fn rows_at(&self, conn: &mut DbConn, places: &[Place]) -> Result<Vec<StoredEvent>, StoreError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
         let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
         let mut sql = self.statement("events e", "e.generated");
         self.push_after(&mut sql);
