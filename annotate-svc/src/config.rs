@@ -1,11 +1,12 @@
 //! Settings of the annotation service: section `annotate`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::config::ConfigError;
 use shared::server::Listen;
 
 /// Section `annotate`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Internal listener.
@@ -20,6 +21,12 @@ pub struct Config {
     pub max_rows: usize,
     /// Most values that a list of values holds.
     pub max_values: usize,
+    /// Listeners to changes at a time, at least 1.
+    pub max_listeners: usize,
+    /// Seconds an annotation is kept after its end; 0 keeps annotations for ever.
+    pub annotation_time_to_live_secs: u64,
+    /// Seconds that versions and deleted annotations are kept; 0 keeps them for ever.
+    pub history_time_to_live_secs: u64,
     /// Origins whose pages may read; `*` stands for all.
     #[serde(deserialize_with = "shared::config::list_or_commas")]
     pub cors_origins: Vec<String>,
@@ -40,6 +47,9 @@ impl Default for Config {
             max_page: 10_000,
             max_rows: 100_000,
             max_values: 100_000,
+            max_listeners: 500,
+            annotation_time_to_live_secs: 0,
+            history_time_to_live_secs: 90 * 24 * 3600,
             cors_origins: vec!["*".to_owned()],
             cors_write_origins: Vec::new(),
             seed_not_found: false,
@@ -59,6 +69,9 @@ impl Config {
         }
         if !(1..=100_000).contains(&self.max_page) {
             return refuse("max_page: expected 1 to 100000");
+        }
+        if self.max_listeners == 0 {
+            return refuse("max_listeners: expected at least 1");
         }
         if self.max_rows == 0 {
             return refuse("max_rows: expected at least 1");

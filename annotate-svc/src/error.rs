@@ -44,6 +44,9 @@ pub enum Error {
     /// The idempotency key was used for another request.
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
+    /// Nobody else can listen to changes now.
+    #[error("too many listeners")]
+    TooManyListeners,
     /// Storage is busy or away; the client should come again.
     #[error("storage unavailable")]
     Unavailable(String),
@@ -138,7 +141,7 @@ impl ResponseError for Error {
             Self::OtherVersion(_) => StatusCode::PRECONDITION_FAILED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::TooManyListeners => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -147,7 +150,7 @@ impl ResponseError for Error {
             log::error!("{self:?}");
         }
         let mut answer = HttpResponse::build(self.status_code());
-        if let Self::Unavailable(_) = self {
+        if let Self::Unavailable(_) | Self::TooManyListeners = self {
             answer.insert_header(("Retry-After", "1"));
         }
         let body = json!({ "error": self.to_string() });

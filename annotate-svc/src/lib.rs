@@ -4,6 +4,7 @@
 //! others, `store` keeps it.
 
 pub mod api;
+pub mod client;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -14,14 +15,16 @@ pub mod store;
 
 use actix_web::web::{Data, ServiceConfig};
 use config::Config;
-use engine::Writes;
+use engine::{Changes, Writes};
 use shared::clock::SharedClock;
 use shared::config::Common;
 use shared::db::Db;
 use shared::identity::IdentityKey;
 use shared::metrics::Metrics;
 use shared::server::{Check, Running, Service, StartError};
+use shared::stop::Stop;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Short name of the service: its section, its schema, its label in metrics.
 pub const NAME: &str = "annotate";
@@ -32,6 +35,7 @@ pub struct State {
     config: Data<Config>,
     db: Data<Db>,
     writes: Data<Writes>,
+    changes: Data<Changes>,
     clock: Data<SharedClock>,
 }
 
@@ -42,12 +46,23 @@ impl State {
     /// When a committer thread cannot be started.
     pub fn new(config: Config, db: Db, clock: SharedClock) -> std::io::Result<Self> {
         let writes = Writes::start(&db)?;
+        let changes = Changes::new(db.clone(), config.max_listeners);
         Ok(Self {
             config: Data::new(config),
             db: Data::new(db),
             writes: Data::new(writes),
+            changes: Data::new(changes),
             clock: Data::new(clock),
         })
+    }
+
+    /// Starts the tasks that work without a request: listeners to changes are served until `draining`, the rest ends
+    /// on `stop`.
+    #[must_use]
+    pub fn start_background(&self, draining: &Stop, stop: &Stop) -> Vec<JoinHandle<()>> {
+        let clock = SharedClock::clone(&self.clock);
+        let feed = Changes::clone(&self.changes).run(Writes::clone(&self.writes), draining.clone());
+        vec![tokio::spawn(feed), tokio::spawn(engine::retain(self.clone(), clock, stop.clone()))]
     }
 
     /// Adds the routes and what they need to an app.
@@ -55,6 +70,7 @@ impl State {
         cfg.app_data(Data::clone(&self.config))
             .app_data(Data::clone(&self.db))
             .app_data(Data::clone(&self.writes))
+            .app_data(Data::clone(&self.changes))
             .app_data(Data::clone(&self.clock))
             .configure(api::routes);
     }
@@ -88,5 +104,8 @@ pub fn start(
         checks: vec![Check::database(&db)],
         shutdown_timeout: Duration::from_secs(common.shutdown_timeout_secs),
     };
-    shared::server::start(service, move |cfg| state.configure(cfg))
+    let (draining, stop) = (Stop::default(), Stop::default());
+    let background = state.start_background(&draining, &stop);
+    let running = shared::server::start(service, move |cfg| state.configure(cfg))?;
+    Ok(running.with_draining(draining).with_background(stop, background))
 }

@@ -12,6 +12,8 @@ pub(crate) enum Name {
     Written,
     /// Kilobytes of writes that wait for their commit.
     QueueKilobytes,
+    /// Who listens to changes now.
+    Listeners,
 }
 
 impl Name {
@@ -21,6 +23,7 @@ impl Name {
         match self {
             Self::Written => "quintet_annotate_written_total",
             Self::QueueKilobytes => "quintet_annotate_queue_kilobytes",
+            Self::Listeners => "quintet_annotate_listeners",
         }
     }
 }
@@ -33,7 +36,8 @@ pub(crate) fn register(metrics: &Metrics, state: &State) -> Result<(), prometheu
     metrics.register(state.writes.counters().clone())?;
     let gauge = |name: &Name, help| IntGauge::new(name.as_str(), help);
     let queue = gauge(&Name::QueueKilobytes, "Kilobytes of writes waiting for their commit.")?;
-    metrics.register(Gauges { queue, state: state.clone() })?;
+    let listeners = gauge(&Name::Listeners, "Listeners to changes.")?;
+    metrics.register(Gauges { queue, listeners, state: state.clone() })?;
     Ok(())
 }
 
@@ -47,20 +51,22 @@ pub(crate) fn written() -> Result<IntCounterVec, prometheus::Error> {
     IntCounterVec::new(opts, &["action", "outcome"])
 }
 
-/// Reads the queue when it is asked.
+/// Reads queue and listeners when it is asked.
 #[derive(Clone)]
 struct Gauges {
     queue: IntGauge,
+    listeners: IntGauge,
     state: State,
 }
 
 impl Collector for Gauges {
     fn desc(&self) -> Vec<&Desc> {
-        self.queue.desc()
+        [self.queue.desc(), self.listeners.desc()].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         self.queue.set(i64::try_from(self.state.writes.queue_kilobytes()).unwrap_or(i64::MAX));
-        self.queue.collect()
+        self.listeners.set(i64::try_from(self.state.changes.listeners()).unwrap_or(i64::MAX));
+        [self.queue.collect(), self.listeners.collect()].concat()
     }
 }

@@ -3,8 +3,12 @@
 mod annotations;
 mod answer;
 mod body;
+mod changes;
 mod cors;
+mod data_source;
+mod grafana;
 mod history;
+mod page;
 mod query;
 mod reading;
 mod route;
@@ -13,6 +17,8 @@ mod values;
 mod writing;
 
 use actix_web::web::ServiceConfig;
+use answer::json;
+use route::{Kind, add};
 
 /// Prefixes under which all annotation routes are: the stand-alone server's, Bosun's, and our version.
 const PREFIXES: [&str; 3] = ["/annotation", "/api/annotation", "/v1/annotation"];
@@ -23,7 +29,13 @@ pub fn routes(cfg: &mut ServiceConfig) {
         query::routes(cfg, prefix);
         values::routes(cfg, prefix);
         table::routes(cfg, prefix);
+        changes::routes(cfg, prefix);
         history::routes(cfg, prefix);
         annotations::routes(cfg, prefix);
     }
+    // Bosun asks this to learn whether annotations are on.
+    add(cfg, "/api/annotate", Kind::Own("GET"), |resource| resource.get(async || json(&true)));
+    grafana::routes(cfg);
+    data_source::routes(cfg);
+    page::routes(cfg);
 }

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::model::{Filter, Parameters};
-use crate::store::{self, Order, Page, Place, Search, StoreError, Stored};
+use crate::store::{self, Page, Place, Search, StoreError, Stored};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use chrono::{DateTime, Utc};
@@ -112,8 +112,7 @@ impl Search {
             window: parameters.window,
             conditions: parameters.conditions.clone(),
             filter: Filter::parse(filter)?,
-            tags: Vec::new(),
-            order: Order::Oldest,
+            ..Self::default()
         })
     }
 }

@@ -4,7 +4,8 @@
 //! seconds; the messages of both failures go to the client in Go's words.
 
 use super::annotation::{Draft, Field};
-use super::go_time::{int_message, parse_int, parse_rfc3339};
+use super::go::json::first_value;
+use super::go::time::{int_message, parse_int, parse_rfc3339};
 use super::stamp::{Form, Stamp};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -47,10 +48,8 @@ pub fn read_body(body: &[u8], most: usize) -> Result<Body, Unreadable> {
     if !inside.is_some_and(|inside| inside.starts_with('{')) {
         return read_draft(&text).map(|draft| Body::One(Box::new(draft)));
     }
-    let list: Vec<&RawValue> = first_value(&text).map_err(|cause| {
-        let cause = cause.to_string();
-        Unreadable::Document(cause.clone(), cause)
-    })?;
+    let value = first_value(&text).map_err(twice)?;
+    let list: Vec<&RawValue> = serde_json::from_str(value).map_err(|cause| twice(cause.to_string()))?;
     if list.len() > most {
         return Err(Unreadable::TooMany(most));
     }
@@ -60,8 +59,9 @@ pub fn read_body(body: &[u8], most: usize) -> Result<Body, Unreadable> {
     list.iter().enumerate().map(read).collect::<Result<_, _>>().map(Body::Many)
 }
 
-fn first_value<'t, T: Deserialize<'t>>(text: &'t str) -> serde_json::Result<T> {
-    T::deserialize(&mut serde_json::Deserializer::from_str(text))
+/// A failure that is the same for both forms of dates.
+fn twice(cause: String) -> Unreadable {
+    Unreadable::Document(cause.clone(), cause)
 }
 
 /// The members of an object in their order; `null` has none.
@@ -90,18 +90,9 @@ impl<'t> Deserialize<'t> for Members<'t> {
 }
 
 fn read_draft(text: &str) -> Result<Draft, Unreadable> {
-    let value: &RawValue = match first_value(text) {
-        Ok(value) => value,
-        Err(cause) => {
-            let cause = syntax(text, &cause);
-            return Err(Unreadable::Document(cause.clone(), cause));
-        }
-    };
+    let value = first_value(text).map_err(twice)?;
     let members = match kind(value) {
-        "object" => first_value::<Members<'_>>(value.get()).map_err(|cause| {
-            let cause = cause.to_string();
-            Unreadable::Document(cause.clone(), cause)
-        })?,
+        "object" => serde_json::from_str(value).map_err(|cause| twice(cause.to_string()))?,
         "null" => Members(Vec::new()),
         other => {
             let refused =
@@ -127,7 +118,7 @@ fn draft(members: &Members<'_>, form: Form) -> Result<Draft, String> {
         match member(name) {
             Some(Member::Start) => draft.start = date(value, form)?,
             Some(Member::End) => draft.end = date(value, form)?,
-            Some(Member::Id | Member::Text(_)) if kind(value) == "null" => {}
+            Some(Member::Id | Member::Text(_)) if kind(value.get()) == "null" => {}
             Some(Member::Id) => match text(value) {
                 Some(id) => draft.id = id,
                 None => mistyped = mistyped.or_else(|| Some(wrong_type(value, form, "Id"))),
@@ -175,8 +166,8 @@ fn date(value: &RawValue, form: Form) -> Result<Option<Stamp>, String> {
 }
 
 /// What kind of JSON value this is, in the words of Go's messages.
-fn kind(value: &RawValue) -> &'static str {
-    match value.get().as_bytes().first() {
+fn kind(value: &str) -> &'static str {
+    match value.as_bytes().first() {
         Some(b'{') => "object",
         Some(b'[') => "array",
         Some(b'"') => "string",
@@ -191,7 +182,10 @@ fn wrong_type(value: &RawValue, form: Form, field: &str) -> String {
         Form::Rfc3339 => "Annotation",
         Form::Epoch => "EpochAnnotation",
     };
-    format!("json: cannot unmarshal {} into Go struct field {owner}.{field} of type string", kind(value))
+    format!(
+        "json: cannot unmarshal {} into Go struct field {owner}.{field} of type string",
+        kind(value.get())
+    )
 }
 
 /// A string value. Half of a surrogate pair alone becomes U+FFFD, as in the original.
@@ -233,13 +227,4 @@ fn without_lone_surrogates(raw: &str) -> String {
     }
     flush(&mut units, &mut mended);
     mended + rest
-}
-
-/// The message for a body that is no JSON.
-fn syntax(text: &str, cause: &serde_json::Error) -> String {
-    match cause.classify() {
-        serde_json::error::Category::Eof if text.trim().is_empty() => "EOF".to_owned(),
-        serde_json::error::Category::Eof => "unexpected EOF".to_owned(),
-        _ => cause.to_string(),
-    }
 }

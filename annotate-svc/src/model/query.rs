@@ -1,7 +1,7 @@
 //! The parameters of a query (annotate.md, section 4).
 
 use super::annotation::Field;
-use super::stamp::{Form, Stamp, parse_either};
+use super::stamp::{Form, SECONDS, Stamp, parse_either};
 use super::words::Words;
 use chrono::{DateTime, Duration, Utc};
 
@@ -53,7 +53,7 @@ pub struct Condition {
 
 /// Annotations match when they end at or after its start and start at or before its end. Turned around, it holds
 /// those that cover it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Window {
     /// First instant, microseconds since 1970.
     pub start: i64,
@@ -62,6 +62,18 @@ pub struct Window {
 }
 
 impl Window {
+    /// From two times in milliseconds; a missing one, or one beyond all dates, leaves that side open.
+    #[must_use]
+    pub fn of_millis(start: Option<i64>, end: Option<i64>) -> Self {
+        let stamp = |millis: i64| Stamp::epoch_millis(millis).map(|stamp| stamp.micros);
+        let side = |millis: i64, otherwise| stamp(millis).unwrap_or(otherwise);
+        let (first, last) = (SECONDS.start() * 1_000_000, SECONDS.end() * 1_000_000);
+        Self {
+            start: start.map_or(first, |millis| side(millis, if millis < 0 { first } else { last })),
+            end: end.map_or(last, |millis| side(millis, if millis < 0 { first } else { last }) + 999),
+        }
+    }
+
     /// From two dates. A date without a fraction stands for its whole second at the end of a window, because that is
     /// how annotations show their dates.
     #[must_use]

@@ -1,6 +1,6 @@
 //! An instant with the zone offset it was given in.
 
-use super::go_time;
+use super::go::time::{parse_int, parse_rfc3339};
 use chrono::{DateTime, FixedOffset, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,12 @@ impl Stamp {
         self.micros.div_euclid(1_000_000)
     }
 
+    /// Whole milliseconds since 1970, rounded down.
+    #[must_use]
+    pub fn millis(&self) -> i64 {
+        self.micros.div_euclid(1000)
+    }
+
     /// Whether this is Go's zero time, which the original takes for "not set".
     #[must_use]
     pub fn is_unset(&self) -> bool {
@@ -77,8 +83,8 @@ impl Stamp {
 /// # Errors
 /// Both reasons, in Go's words.
 pub fn parse_either(value: &str) -> Result<Stamp, String> {
-    go_time::parse_rfc3339(value).or_else(|first| {
-        let seconds = go_time::parse_int(value).map_err(|second| format!("{first}, {second}"))?;
+    parse_rfc3339(value).or_else(|first| {
+        let seconds = parse_int(value).map_err(|second| format!("{first}, {second}"))?;
         // A window may begin before and end after all dates there are.
         let seconds = seconds.clamp(*SECONDS.start(), *SECONDS.end());
         Ok(Stamp { micros: seconds * 1_000_000, offset_secs: 0 })

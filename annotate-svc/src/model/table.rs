@@ -139,7 +139,11 @@ impl Stats {
             let covers = from < start.micros && to > end.micros;
             let is_whole = covers || inside == to - from;
             stats.counts.push(if is_whole { 1.0 } else { secs(inside) / secs(to - from) });
-            stats.durations.push(if covers { secs(end.micros - start.micros) } else { secs(inside) });
+            stats.durations.push(if covers {
+                secs((end.micros - start.micros).max(0))
+            } else {
+                secs(inside)
+            });
         }
         stats
     }

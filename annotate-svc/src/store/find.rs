@@ -44,7 +44,7 @@ pub(super) struct Versioned {
 }
 
 impl Versioned {
-    const COLUMNS: &str = "change, action, changed_us, changed_by";
+    pub(super) const COLUMNS: &str = "change, action, changed_us, changed_by";
 }
 
 impl From<Versioned> for Archived {

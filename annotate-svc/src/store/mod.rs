@@ -6,16 +6,20 @@
 //! | `write` | the one transaction that stores, changes and deletes |
 //! | `insert`, `update` | new rows, rows that change or go |
 //! | `keys` | writes that came with an idempotency key |
+//! | `changes` | versions in the order of their commits |
 //! | `history` | versions that were replaced, deletions |
+//! | `retention` | removal of what is old |
 //! | `counts` | the counters of values |
 //! | `find` | single annotations |
 //! | `search`, `statement` | the annotations of a window |
 
+mod changes;
 mod counts;
 mod find;
 mod history;
 mod insert;
 mod keys;
+mod retention;
 mod row;
 mod search;
 mod span;
@@ -23,9 +27,11 @@ mod statement;
 mod update;
 mod write;
 
+pub use changes::{Cursor, last_change, list_changes};
 pub use counts::list_values;
 pub use find::{find_annotation, find_numbered};
 pub use history::{Archived, list_versions};
+pub use retention::{delete_ended_before, delete_history_before, delete_keys_before, merge_counters};
 pub use search::{Order, Page, Place, Search, list_annotations, list_relevant};
 pub use write::{Change, Guard, IdempotencyKey, Refusal, Write, Written, apply};
 

@@ -19,7 +19,7 @@ const MAX_SCANNED: usize = 20_000;
 const MAX_VALUES: usize = 10_000;
 
 /// What to look for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Search {
     /// When.
     pub window: Window,
@@ -27,8 +27,10 @@ pub struct Search {
     pub conditions: Conditions,
     /// Must hold too.
     pub filter: Option<Filter>,
-    /// One of these tags' owners: all tags must be there.
+    /// Tags that must be there.
     pub tags: Vec<String>,
+    /// One of them is enough.
+    pub matches_any_tag: bool,
     /// Order of the list.
     pub order: Order,
 }
@@ -157,6 +159,18 @@ fn narrow(conn: &mut DbConn, search: &mut Search) -> Result<(), StoreError> {
 }
 
 impl Search {
+    /// Whether an annotation meets everything but the window.
+    #[must_use]
+    pub fn describes(&self, stored: &Stored) -> bool {
+        let texts = &stored.annotation.texts;
+        let meets = |condition: &Condition| {
+            (texts.get(condition.field) == condition.value) == (condition.verb == Verb::Is)
+        };
+        !self.conditions.is_impossible
+            && self.conditions.fields.iter().all(meets)
+            && self.meets(stored, false)
+    }
+
     /// Whether some rows that the statement finds have to be left out afterwards.
     fn has_residual(&self, by_words: bool) -> bool {
         let has_words = self.conditions.words.is_some() && !by_words;
@@ -170,14 +184,19 @@ impl Search {
         self.filter.as_ref().is_none_or(|filter| filter.matches(texts))
             && self.conditions.words.as_ref().is_none_or(|words| by_words || words.match_message(message))
             && !self.conditions.without.iter().any(|words| words.match_message(message))
-            && has_tags(stored, &self.tags)
+            && self.has_tags(stored)
     }
-}
 
-fn has_tags(stored: &Stored, wanted: &[String]) -> bool {
-    if wanted.is_empty() {
-        return true;
+    fn has_tags(&self, stored: &Stored) -> bool {
+        if self.tags.is_empty() {
+            return true;
+        }
+        let own = stored.annotation.shown_tags();
+        let mut tags = self.tags.iter();
+        if self.matches_any_tag {
+            tags.any(|tag| own.contains(tag))
+        } else {
+            tags.all(|tag| own.contains(tag))
+        }
     }
-    let own = stored.annotation.shown_tags();
-    wanted.iter().all(|tag| own.contains(tag))
 }

@@ -8,6 +8,7 @@
 )]
 
 mod annotations;
+mod go;
 mod query;
 mod rig;
 mod values;

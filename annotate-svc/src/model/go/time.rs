@@ -1,7 +1,7 @@
-//! Dates as Go's time package reads them in its RFC 3339 layout, with its words for what is wrong: old clients
-//! compare the texts (annotate.md, section 6). The texts and the leniency are those of Go 1.19.
+//! Dates as Go's time package reads them in its RFC 3339 layout, with its words for what is wrong.
 
-use super::stamp::Stamp;
+use super::quote;
+use crate::model::stamp::Stamp;
 use chrono::NaiveDate;
 
 const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
@@ -29,7 +29,7 @@ pub fn parse_rfc3339(value: &str) -> Result<Stamp, String> {
 ///
 /// # Errors
 /// Go's message.
-pub(super) fn parse_int(value: &str) -> Result<i64, String> {
+pub(in crate::model) fn parse_int(value: &str) -> Result<i64, String> {
     value.parse::<i64>().map_err(|cause| {
         use std::num::IntErrorKind::{NegOverflow, PosOverflow};
         let is_range = matches!(cause.kind(), PosOverflow | NegOverflow);
@@ -39,8 +39,8 @@ pub(super) fn parse_int(value: &str) -> Result<i64, String> {
 
 /// Go's message for a whole number that cannot be used.
 #[must_use]
-pub(super) fn int_message(value: &str, fault: &str) -> String {
-    format!("strconv.ParseInt: parsing {}: {fault}", quote(value.as_bytes()))
+pub(in crate::model) fn int_message(value: &str, fault: &str) -> String {
+    format!("strconv.ParseInt: parsing {}: {fault}", quote::quote(value))
 }
 
 fn message(value: &str, fault: &Fault<'_>) -> String {
@@ -95,6 +95,8 @@ impl<'v> Cursor<'v> {
         }
         let date = NaiveDate::from_ymd_opt(year, month, day).ok_or(Fault::Range("day"))?;
         let time = date.and_hms_micro_opt(hour, minute, second, micros).ok_or(Fault::Range("day"))?;
+        // Go 1.19 takes any offset; newer versions bound it, in these words.
+        in_range(offset_secs.abs() < 86_400, "time zone offset hour")?;
         Ok(Stamp {
             micros: time.and_utc().timestamp_micros() - i64::from(offset_secs) * 1_000_000,
             offset_secs,
@@ -172,8 +174,6 @@ impl<'v> Cursor<'v> {
         let (Some(hours), Some(minutes), b'+' | b'-') = (read(h1, h2), read(m1, m2), sign) else {
             return self.mismatch("Z07:00");
         };
-        in_range(hours < 24, "time zone offset hour")?;
-        in_range(minutes < 60, "time zone offset minute")?;
         let seconds = (hours * 60 + minutes) * 60;
         Ok(if sign == b'-' { -seconds } else { seconds })
     }
