@@ -145,22 +145,14 @@ fn traits(list: &RawValue) -> Result<Vec<Trait>, String> {
 
 /// The value of a trait by its type: ceilometer's number or a name; none means text.
 fn read_value(kind: &Value, value: &Value) -> Option<TraitValue> {
-    let kind = match kind {
-        Value::Null => "string",
-        Value::String(name) => name,
-        number => match number.as_u64()? {
-            0 | 1 => "string",
-            2 => "integer",
-            3 => "float",
-            4 => "datetime",
-            _ => return None,
-        },
-    };
-    match kind {
-        "string" | "text" => Some(TraitValue::Text(python::text(value).into_owned())),
-        "integer" | "int" => Some(TraitValue::Integer(i64::try_from(python::integer(value)?).ok()?)),
-        "float" => python::float(value).map(TraitValue::Float),
-        "datetime" => datetime::parse(value.as_str()?).map(TraitValue::Datetime),
+    match (kind.as_str(), kind.as_u64()) {
+        (Some("string" | "text"), _) | (_, Some(0 | 1)) => Some(TraitValue::Text(python::text(value).into())),
+        (Some("integer" | "int"), _) | (_, Some(2)) => {
+            Some(TraitValue::Integer(i64::try_from(python::integer(value)?).ok()?))
+        }
+        (Some("float"), _) | (_, Some(3)) => python::float(value).map(TraitValue::Float),
+        (Some("datetime"), _) | (_, Some(4)) => datetime::parse(value.as_str()?).map(TraitValue::Datetime),
+        _ if kind.is_null() => Some(TraitValue::Text(python::text(value).into())),
         _ => None,
     }
 }

@@ -157,12 +157,12 @@ fn url_limit(pairs: &Pairs) -> Result<Option<i128>, Fault> {
 
 /// A number, or in Python's words why it is none.
 fn integer(value: &Value) -> Result<i128, String> {
-    python::integer(value).ok_or_else(|| match value {
-        Value::String(_) => format!("invalid literal for int() with base 10: {}", python::repr(value)),
-        other => {
-            let class = class(other);
-            format!("int() argument must be a string, a bytes-like object or a real number, not '{class}'")
+    python::integer(value).ok_or_else(|| {
+        if value.is_string() {
+            return format!("invalid literal for int() with base 10: {}", python::repr(value));
         }
+        let class = class(value);
+        format!("int() argument must be a string, a bytes-like object or a real number, not '{class}'")
     })
 }
 
@@ -189,15 +189,15 @@ fn list<'v>(name: &str, value: &'v Value) -> Result<&'v [Value], Fault> {
 
 /// A text or null.
 fn text(name: &str, value: &Value) -> Result<Option<String>, Fault> {
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.clone())),
-        other => {
-            let class = class(other);
-            let text = format!("Wrong type. Expected '<class 'str'>', got '<class '{class}'>'");
-            Err(invalid(name, &python::text(other), &text))
-        }
+    if value.is_null() {
+        return Ok(None);
     }
+    let fault = || {
+        let class = class(value);
+        let text = format!("Wrong type. Expected '<class 'str'>', got '<class '{class}'>'");
+        invalid(name, &python::text(value), &text)
+    };
+    value.as_str().map(|text| Some(text.to_owned())).ok_or_else(fault)
 }
 
 /// Python's name of a JSON value's type.

@@ -1,5 +1,7 @@
 //! The v2 API (events-v2.md). Expected values come from the contract and, in `panko`, from the original program.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod access;
 mod errors;
 mod event_types;
