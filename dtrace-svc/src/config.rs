@@ -1,11 +1,12 @@
 //! Settings of the DTrace service: section `dtrace`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::config::ConfigError;
 use shared::server::Listen;
 
 /// Section `dtrace`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Internal listener.

@@ -37,25 +37,35 @@ pub(crate) struct Section {
     pub(crate) schema: fn() -> Schema,
 }
 
+/// What [`ServiceKind`] holds for a service crate; all of them have the same shape.
+macro_rules! service {
+    ($service:ident, $check:expr) => {
+        ServiceKind {
+            name: $service::NAME,
+            start: |source, common, key, clock| {
+                Ok($service::start(source.section($service::NAME)?, common, key, clock)?)
+            },
+            migrations: $service::store::MIGRATIONS,
+            section: Section {
+                name: $service::NAME,
+                values: |source, common| {
+                    let config: $service::config::Config = source.section($service::NAME)?;
+                    $check(&config, common)?;
+                    Ok(serde_json::to_value(config)?)
+                },
+                schema: || schemars::schema_for!($service::config::Config),
+            },
+        }
+    };
+}
+
 /// Every service that is built, in the order in which they start.
 pub(crate) fn services() -> Vec<ServiceKind> {
-    vec![ServiceKind {
-        name: events_svc::NAME,
-        start: |source, common, key, clock| {
-            Ok(events_svc::start(source.section(events_svc::NAME)?, common, key, clock)?)
-        },
-        migrations: events_svc::store::MIGRATIONS,
-        section: Section {
-            name: events_svc::NAME,
-            values: |source, common| {
-                let config: events_svc::config::Config = source.section(events_svc::NAME)?;
-                config.validate()?;
-                events_svc::check(&config, common)?;
-                Ok(serde_json::to_value(config)?)
-            },
-            schema: || schemars::schema_for!(events_svc::config::Config),
-        },
-    }]
+    vec![
+        service!(events_svc, events_svc::check),
+        service!(annotate_svc, |config: &annotate_svc::config::Config, _: &Common| config.validate()),
+        service!(dtrace_svc, |config: &dtrace_svc::config::Config, _: &Common| config.validate()),
+    ]
 }
 
 /// Every section, the gateway's first.
