@@ -3,14 +3,13 @@
 //! `/v2` and `/` follow oslo.middleware as Panko did (`events-v2`, section 10). An answer of a service that already
 //! says who may read it is left alone: annotations and `DTrace` have rules of their own.
 
-use crate::body::Body;
 use crate::routes::{Api, Route};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
-use hyper::{Method, Response, StatusCode};
+use hyper::Method;
 
 /// What pages of Panko's clients may read.
 const PANKO_EXPOSED: &str = "X-Auth-Token, X-Subject-Token, X-Service-Token, X-Openstack-Request-Id";
@@ -46,7 +45,7 @@ pub(crate) fn share(api: Api, origin: &HeaderValue, answer: &mut HeaderMap) {
     }
 }
 
-/// The answer to a browser that asks before it sends (Fetch standard, "CORS-preflight fetch").
+/// The headers that answer a browser which asks before it sends (Fetch standard, "CORS-preflight fetch").
 ///
 /// `None` when this is no such question, when pages are not served at all, or when the service answers for itself.
 #[must_use]
@@ -55,7 +54,7 @@ pub(crate) fn preflight(
     allowed: &[String],
     headers: &HeaderMap,
     method: &Method,
-) -> Option<Response<Body>> {
+) -> Option<HeaderMap> {
     let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
     if *method != Method::OPTIONS || allowed.is_empty() || route.action(&Method::OPTIONS).is_some() {
         return None;
@@ -64,15 +63,13 @@ pub(crate) fn preflight(
     if !is_known && route.api != Api::Panko {
         return None;
     }
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = if route.api == Api::Panko { StatusCode::OK } else { StatusCode::NO_CONTENT };
+    let mut answer = HeaderMap::new();
     if is_known {
-        let out = answer.headers_mut();
-        out.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECS));
+        answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECS));
         let methods = if route.api == Api::Panko { asked } else { &route.allow };
-        out.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
         if let Some(names) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-            out.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
     }
     Some(answer)

@@ -8,5 +8,5 @@ mod listener;
 mod worker;
 
 pub(crate) use io::Phase;
-pub(crate) use listener::{Door, Listener};
+pub(crate) use listener::{Door, Listener, keep_watch};
 pub(crate) use worker::{Worker, WorkerHandle};

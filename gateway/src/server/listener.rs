@@ -91,8 +91,14 @@ impl Listener {
 
 /// The socket in the form in which it can move to another thread's runtime.
 fn prepared((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    keep_watch(&stream)?;
+    Ok((stream.into_std()?, peer))
+}
+
+/// Sends small pieces at once, and notices when the other machine has gone without a word: a stream may be quiet for
+/// hours.
+pub(crate) fn keep_watch(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-    Ok((stream.into_std()?, peer))
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }

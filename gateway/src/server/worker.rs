@@ -23,6 +23,9 @@ use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+/// Bytes that are read from a client at once, at most.
+const READ_BUFFER_BYTES: usize = 64 << 10;
+
 /// An accepted connection on its way to a worker.
 pub(super) struct Arrival {
     pub(super) stream: std::net::TcpStream,
@@ -190,7 +193,7 @@ async fn serve_connection(
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(timeouts.keep_alive_secs))
         .max_header_size(limits.max_header_bytes)
-        .max_buf_size(limits.max_header_bytes.max(1 << 18))
+        .max_buf_size(limits.max_header_bytes.max(READ_BUFFER_BYTES))
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut connection = pin!(connection);

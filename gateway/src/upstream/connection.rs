@@ -3,7 +3,8 @@
 //! Why not a ready-made client: here a request that could not be sent comes back whole, so that it can go to another
 //! replica with its body, and a connection is known to be free the moment the last piece of an answer has passed.
 
-use crate::body::Upload;
+use crate::body::{Upload, UploadEnd, UploadState};
+use crate::server;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{Request, Response};
@@ -43,6 +44,7 @@ struct Idle {
 pub(crate) struct Returned {
     pool: Rc<Pool>,
     sender: SendRequest<Upload>,
+    upload: Rc<UploadState>,
 }
 
 /// How one try went.
@@ -57,10 +59,11 @@ pub(crate) enum Attempt {
 }
 
 impl Returned {
-    /// Puts the connection back for the next request.
+    /// Puts the connection back for the next request, unless this one is not all out yet: a service may answer early.
     pub(crate) fn give_back(self, now: Instant) {
+        let is_free = self.upload.end() == UploadEnd::Complete && !self.sender.is_closed();
         let mut idle = self.pool.idle.borrow_mut();
-        if idle.len() < IDLE_CONNECTIONS && !self.sender.is_closed() {
+        if is_free && idle.len() < IDLE_CONNECTIONS {
             idle.push(Idle { sender: self.sender, since: now });
         }
     }
@@ -92,8 +95,9 @@ impl Pool {
     }
 
     async fn send_on(self: &Rc<Self>, mut sender: SendRequest<Upload>, request: Request<Upload>) -> Attempt {
+        let upload = request.body().state();
         match sender.try_send_request(request).await {
-            Ok(answer) => Attempt::Answered(answer, Returned { pool: Rc::clone(self), sender }),
+            Ok(answer) => Attempt::Answered(answer, Returned { pool: Rc::clone(self), sender, upload }),
             Err(mut failure) => match failure.take_message() {
                 Some(unsent) => Attempt::NotSent(Box::new(unsent)),
                 None => Attempt::BrokeOff(failure.into_error()),
@@ -128,7 +132,7 @@ impl Pool {
                 return None;
             }
         };
-        stream.set_nodelay(true).ok()?;
+        server::keep_watch(&stream).ok()?;
         let builder = Builder::new().max_header_size(ANSWER_HEAD_BYTES).clone();
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
         tokio::task::spawn_local(async move {

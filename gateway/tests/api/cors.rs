@@ -62,6 +62,20 @@ async fn answers_to_known_origins_may_be_read() {
 }
 
 #[tokio::test]
+async fn a_preflight_of_pankos_root_is_answered_with_the_version_document() {
+    let service = Service::new().await.automatic(|request| answer("200 OK", "", &request.first_line));
+    let setup = Setup::default().service("events", &service.url).with(|config| {
+        config.cors_origins = vec![VALID.to_owned()];
+        config.compat.panko = Some("127.0.0.1:0".into());
+    });
+    let gateway = setup.start().await;
+    let known = gateway.ask_at("panko", &preflight("/", VALID)).await;
+    assert_eq!((known.status(), known.text()), (200, "GET / HTTP/1.1"));
+    assert_eq!(known.header("access-control-allow-origin"), Some(VALID));
+    assert_eq!(known.header("access-control-allow-methods"), Some("GET"));
+}
+
+#[tokio::test]
 async fn without_origins_there_is_no_cors() {
     let (gateway, _service) = with_origins(&[]).await;
     assert_eq!(gateway.ask(&preflight("/v2/events", VALID)).await.status(), 405);
