@@ -82,3 +82,65 @@ impl Drop for OpenSocket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::config::Secret;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    fn waiting_threads() -> usize {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        let names =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+        names.filter(|name| name.starts_with("lapin-io-loop")).count()
+    }
+
+    fn broker(port: u16) -> Broker {
+        Broker { url: Some(Secret::new(format!("amqp://127.0.0.1:{port}/"))), ..Broker::default() }
+    }
+
+    #[tokio::test]
+    async fn giving_up_on_a_silent_broker_leaves_neither_socket_nor_thread() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let broker = broker(listener.local_addr().unwrap().port());
+        let greeted = async {
+            let mut socket = listener.accept().await.unwrap().0;
+            let mut greeting = [0; 8];
+            socket.read_exact(&mut greeting).await.unwrap();
+            assert_eq!(&greeting, b"AMQP\x00\x00\x09\x01");
+            socket
+        };
+        let mut socket = tokio::select! {
+            _ = connect(&broker) => panic!("nobody answered"),
+            socket = greeted => socket,
+        };
+        assert_eq!(socket.read(&mut [0; 8]).await.unwrap(), 0, "the other end is shut");
+        for _ in 0..500 {
+            if waiting_threads() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} threads are left", waiting_threads());
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_is_away_or_speaks_something_else_is_a_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answered = async {
+            let mut socket = listener.accept().await.unwrap().0;
+            tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+        };
+        let broker = broker(port);
+        let (refused, ()) = tokio::join!(connect(&broker), answered);
+        assert!(matches!(refused, Err(Failure::Broker(_))), "{refused:?}");
+        drop(listener);
+        let refused = connect(&broker).await;
+        assert!(matches!(refused, Err(Failure::Broker(_))), "{refused:?}");
+    }
+}

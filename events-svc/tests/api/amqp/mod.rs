@@ -38,7 +38,8 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 fn notification(id: &str) -> Value {
     json!({"message_id": id, "event_type": "compute.instance.update", "publisher_id": "compute.h1",
-        "priority": "INFO", "timestamp": "2026-01-01 10:00:00.5", "payload": {"tenant_id": "t1"}})
+        "priority": "INFO", "timestamp": "2026-01-01 10:00:00.5", "_unique_id": format!("u-{id}"),
+        "payload": {"tenant_id": "t1"}})
 }
 
 /// Numbered notifications as messages.
