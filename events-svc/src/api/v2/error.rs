@@ -214,3 +214,51 @@ impl From<crate::error::Error> for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::to_bytes;
+    use actix_web::http::header::{ACCEPT, HeaderMap, HeaderValue};
+
+    async fn said(fault: &Fault, accept: &'static str) -> (StatusCode, HeaderMap, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        let answer = fault.answer(&Accept::of(&headers));
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = to_bytes(answer.into_body()).await.unwrap();
+        (status, headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[actix_web::test]
+    async fn our_own_faults_are_told_without_their_cause() {
+        let cause = || "secret-host:5432".to_owned();
+        for (fault, status, text) in [
+            (DbError::Unavailable(cause()).into(), 503, "storage unavailable"),
+            (IngestError::Busy.into(), 503, "storage unavailable"),
+            (IngestError::Unavailable(cause()).into(), 503, "storage unavailable"),
+            (IngestError::Storage(cause()).into(), 500, "storage failed"),
+            (StoreError::from(diesel::result::Error::NotFound).into(), 500, "storage failed"),
+        ] {
+            let fault: Fault = fault;
+            let (answered, headers, body) = said(&fault, "*/*").await;
+            let message = json!({ "faultcode": "Server", "faultstring": text, "debuginfo": null });
+            assert_eq!(answered.as_u16(), status);
+            assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), json!({ "error_message": message }));
+            assert_eq!(headers.contains_key(header::RETRY_AFTER), status == 503);
+            let xml = format!(
+                "<error_message><error><faultcode>Server</faultcode><faultstring>{text}</faultstring><debuginfo/>\
+                 </error></error_message>"
+            );
+            assert_eq!(said(&fault, "application/xml").await.2, xml);
+        }
+    }
+
+    #[actix_web::test]
+    async fn markup_in_a_detail_is_escaped() {
+        let fault = Fault::NotAdmin("<script>".into());
+        let (status, _, body) = said(&fault, "text/html").await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert!(body.contains("project &lt;script&gt;") && !body.contains("<script>"), "{body}");
+    }
+}

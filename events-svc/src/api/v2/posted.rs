@@ -156,3 +156,58 @@ fn read_value(kind: &Value, value: &Value) -> Option<TraitValue> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// Small JSON values with all that could mislead a counter of brackets.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i32>().prop_map(Value::from),
+            "[a,\\[\\]{}\"\\\\ ]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::hash_map("[a,\\[\\]{}\"]{0,3}", inner, 0..3)
+                    .prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn rescue_finds_the_elements_that_json_has(mut list in prop::collection::vec(value(), 0..4)) {
+            list.push(json!({ "an": "object" }));
+            let text = serde_json::to_string(&list).unwrap();
+            prop_assert_eq!(rescue(&text), split(text.as_bytes()).ok());
+        }
+
+        #[test]
+        fn no_body_panics(body in prop::collection::vec(any::<u8>(), 0..60), near in "[\\[\\]{}\",:a1 \\\\-]{0,60}") {
+            for body in [&body[..], near.as_bytes()] {
+                for text in split(body).unwrap_or_default() {
+                    let _ = read(text);
+                }
+            }
+        }
+
+        #[test]
+        fn no_event_panics(traits in value(), raw in value(), text in ".{0,30}") {
+            let event = json!({
+                "message_id": text, "event_type": text, "generated": "2024-01-01T00:00:00", "traits": traits, "raw": raw
+            });
+            let _ = read(&event.to_string());
+        }
+    }
+
+    #[test]
+    fn a_nan_does_not_lose_its_neighbours() {
+        assert_eq!(split(b"[{\"a\": 1}, {\"a\": NaN}]"), Ok(vec!["{\"a\": 1}", "{\"a\": NaN}"]));
+        assert_eq!(split(b"[{\"a\": NaN}]"), Err(BadBody::NotJson));
+    }
+}
