@@ -1,4 +1,11 @@
 //! What is acknowledged survives SIGKILL, exactly once and whole (issue: 50 kills on each engine).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use e2e::Home;
 use serde_json::{Value, json};
@@ -67,7 +74,7 @@ async fn post(url: String, sent: Sent, number: Arc<AtomicU64>, stop: Arc<AtomicB
         let events: Vec<Value> = (0..size)
             .map(|event| {
                 let id = format!("{name}-e{event}");
-                if batch % 2 == 0 {
+                if batch.is_multiple_of(2) {
                     json!({"message_id": id, "event_type": "crash.test", "publisher_id": name, "payload": {}})
                 } else {
                     json!({"message_id": id, "event_type": "crash.test", "generated": "2026-01-01T00:00:00",
@@ -75,7 +82,7 @@ async fn post(url: String, sent: Sent, number: Arc<AtomicU64>, stop: Arc<AtomicB
                 }
             })
             .collect();
-        let path = if batch % 2 == 0 { "/v1/notifications" } else { "/v2/events" };
+        let path = if batch.is_multiple_of(2) { "/v1/notifications" } else { "/v2/events" };
         let answer = client.post(format!("{url}{path}")).json(&events).send().await;
         if answer.is_ok_and(|answer| answer.status().is_success())
             && let Some(entry) = sent.lock().unwrap().get_mut(&name)

@@ -1,4 +1,11 @@
 //! Real notifications through the front door, on both engines.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use e2e::Home;
 use flate2::read::GzDecoder;

@@ -48,10 +48,53 @@ pub(crate) enum Command {
     /// List, read, load and watch events
     #[command(subcommand)]
     Events(EventsCommand),
-    /// Print a completion script, for instance: quintet completions bash > /etc/bash_completion.d/quintet
+    /// Make, list and revoke API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Print a completion script, for instance `quintet completions bash`
     Completions {
         /// The shell it is for
         shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; it is shown once, here
+    Create {
+        /// What it is for
+        name: String,
+        /// Role that its bearer has; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        /// FiFo permission that its bearer has, for instance 'cloud->events->list'; may be given several times
+        #[arg(long = "permission", value_name = "PATTERN")]
+        permissions: Vec<String>,
+        /// OpenStack user id of its bearer
+        #[arg(long, value_name = "ID")]
+        user_id: Option<String>,
+        /// OpenStack project id of its bearer
+        #[arg(long, value_name = "ID")]
+        project_id: Option<String>,
+        /// Seconds after which it ends
+        #[arg(long, value_name = "SECONDS")]
+        expires_in_secs: Option<u64>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// List tokens, without the tokens themselves
+    List {
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// End a token within a second
+    Revoke {
+        /// Id of the token
+        id: String,
+        #[command(flatten)]
+        server: Server,
     },
 }
 

@@ -28,11 +28,13 @@ pub(crate) fn run(settings: &Settings, command: &ConfigCommand) -> anyhow::Resul
 fn values(settings: &Settings) -> anyhow::Result<Value> {
     let source = settings.source()?;
     let common = source.common()?;
-    let mut values = serde_json::to_value(&common)?;
+    let mut values = serde_json::Map::new();
     for section in product::sections() {
-        values[section.name] = (section.values)(&source, &common)?;
+        values.insert(section.name.to_owned(), (section.values)(&source, &common)?);
     }
-    Ok(values)
+    let common = serde_json::to_value(&common)?;
+    // Keys of no section come first, as TOML wants it.
+    Ok(common.as_object().cloned().into_iter().flatten().chain(values).collect())
 }
 
 /// TOML has no null: an unset key is left out.

@@ -10,6 +10,7 @@ mod output;
 mod product;
 mod reference;
 mod serve;
+mod token;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
@@ -34,6 +35,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate::migrate(&cli.settings)?,
         Command::Health(flags) => return health::health(&flags).await,
         Command::Events(command) => events::run(command).await?,
+        Command::Token(command) => token::run(command).await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "quintet", &mut std::io::stdout());
         }

@@ -79,7 +79,7 @@ fn is_wanted(event: &Event, visibility: &Visibility, filter: &EventFilter) -> bo
     let own = |name: &str| {
         event.traits.iter().find_map(|property| match &property.value {
             TraitValue::Text(text) if property.name == name => Some(text.as_str()),
-            _ => None,
+            TraitValue::Text(_) | Integer(_) | TraitValue::Float(_) | TraitValue::Datetime(_) => None,
         })
     };
     let has_text = event.traits.iter().any(|property| matches!(property.value, TraitValue::Text(_)));

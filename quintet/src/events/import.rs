@@ -210,7 +210,7 @@ fn print(counts: &Counts, output: OutputFormat) {
     match output {
         OutputFormat::Json => {
             print_json(&json!({ "received": received, "saved": saved, "duplicate": duplicate,
-            "dropped": dropped, "invalid": invalid }))
+            "dropped": dropped, "invalid": invalid }));
         }
         OutputFormat::Table => {
             let mut rows = Rows::new(&["received", "saved", "duplicate", "dropped", "invalid"]);
