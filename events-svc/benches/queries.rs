@@ -40,18 +40,20 @@ fn main() {
 fn measure(engine: &data::Engine, size: usize) -> Vec<(&'static str, f64)> {
     let store = open(engine);
     let started = Instant::now();
-    store.db.write_blocking(|conn| {
-        for (place, start) in (0..size).step_by(1000).enumerate() {
-            let batch = &events(start..(start + 1000).min(size));
-            store::put_events(conn, batch, 0).unwrap();
-            if place == 20 {
-                data::analyze(conn);
+    store
+        .db
+        .write_blocking(|conn| {
+            for (place, start) in (0..size).step_by(1000).enumerate() {
+                let batch = &events(start..(start + 1000).min(size));
+                store::put_events(conn, batch, 0).unwrap();
+                if place == 20 {
+                    data::analyze(conn);
+                }
             }
-        }
-        data::analyze(conn);
-        Ok::<_, store::StoreError>(())
-    })
-    .unwrap();
+            data::analyze(conn);
+            Ok::<_, store::StoreError>(())
+        })
+        .unwrap();
     println!("{engine:?}: loaded {size} events, {:.0}/s", size as f64 / started.elapsed().as_secs_f64());
     store
         .db
@@ -188,9 +190,7 @@ fn queries(size: usize) -> Vec<(&'static str, Query)> {
         ("event types", Box::new(|conn, _| store::list_event_types(conn).unwrap().len())),
         (
             "traits of a type",
-            Box::new(|conn, run| {
-                store::list_trait_descriptions(conn, &data::event_type(run)).unwrap().len()
-            }),
+            Box::new(|conn, run| store::list_trait_descriptions(conn, &data::event_type(run)).unwrap().len()),
         ),
         (
             "v1 newest page",
@@ -210,7 +210,11 @@ fn queries(size: usize) -> Vec<(&'static str, Query)> {
         (
             "v1 event name",
             Box::new(move |conn, run| {
-                let filter = FlatFilter { event_type: Some(data::event_type(run)), limit: 100, ..FlatFilter::default() };
+                let filter = FlatFilter {
+                    event_type: Some(data::event_type(run)),
+                    limit: 100,
+                    ..FlatFilter::default()
+                };
                 store::list_flat_events(conn, &filter).unwrap().len()
             }),
         ),

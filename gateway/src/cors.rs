@@ -4,12 +4,12 @@
 //! says who may read it is left alone: annotations and `DTrace` have rules of their own.
 
 use crate::routes::{Api, Route};
+use hyper::Method;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
-use hyper::Method;
 
 /// What pages of Panko's clients may read.
 const PANKO_EXPOSED: &str = "X-Auth-Token, X-Subject-Token, X-Service-Token, X-Openstack-Request-Id";

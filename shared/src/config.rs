@@ -5,8 +5,8 @@
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use schemars::JsonSchema;
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

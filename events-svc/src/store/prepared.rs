@@ -60,10 +60,9 @@ pub fn prepare(event: &Event) -> Result<Prepared, Unstorable> {
     let text_trait = |name: &str| {
         traits.iter().find_map(|property| match &property.value {
             TraitValue::Text(text) if property.name == name => Some(text.as_str()),
-            TraitValue::Text(_)
-            | TraitValue::Integer(_)
-            | TraitValue::Float(_)
-            | TraitValue::Datetime(_) => None,
+            TraitValue::Text(_) | TraitValue::Integer(_) | TraitValue::Float(_) | TraitValue::Datetime(_) => {
+                None
+            }
         })
     };
     let has_text = traits.iter().any(|property| matches!(property.value, TraitValue::Text(_)));
