@@ -39,13 +39,13 @@ impl Stamp {
     /// Whole seconds since 1970; `None` beyond [`SECONDS`].
     #[must_use]
     pub fn epoch(seconds: i64) -> Option<Self> {
-        SECONDS.contains(&seconds).then_some(Self { micros: seconds * 1_000_000, offset_secs: 0 })
+        SECONDS.contains(&seconds).then(|| Self { micros: seconds * 1_000_000, offset_secs: 0 })
     }
 
     /// Milliseconds since 1970; `None` beyond [`SECONDS`].
     #[must_use]
     pub fn epoch_millis(millis: i64) -> Option<Self> {
-        SECONDS.contains(&millis.div_euclid(1000)).then_some(Self { micros: millis * 1000, offset_secs: 0 })
+        SECONDS.contains(&millis.div_euclid(1000)).then(|| Self { micros: millis * 1000, offset_secs: 0 })
     }
 
     /// Whole seconds since 1970, rounded down.

@@ -161,6 +161,14 @@ async fn unreadable_bodies_answer_the_original_text() {
         let answer = rig.post("/annotation", format!("{{\"StartDate\":{date}}}")).await;
         assert_eq!(answer.error(500), format!("{prefix}{first}, {second}"), "{date}");
     }
+    // Beyond the year 9999.
+    for beyond in ["253402300800", "9223372036854775807", "-9223372036854775808"] {
+        let text = rig.post("/annotation", format!("{{\"StartDate\":{beyond}}}")).await.error(500);
+        assert!(
+            text.ends_with(&format!("strconv.ParseInt: parsing \"{beyond}\": value out of range")),
+            "{text}"
+        );
+    }
     let mixed = r#"{"StartDate":"2016-02-24T22:08:41-05:00","EndDate":1456369836}"#;
     let text = rig.post("/annotation", mixed).await.error(500);
     assert_eq!(

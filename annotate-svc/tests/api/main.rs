@@ -8,7 +8,13 @@
 )]
 
 mod annotations;
+mod changes;
+mod cors;
 mod go;
+mod grafana;
 mod query;
+mod retention;
 mod rig;
+mod search;
 mod values;
+mod writes;

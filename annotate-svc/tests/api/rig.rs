@@ -1,8 +1,9 @@
 //! The service's real routes over a real database, with a clock that stands still.
 
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header::HeaderMap};
 use actix_web::test::{TestRequest, init_service, read_body};
-use actix_web::{App, HttpMessage, dev::Service};
+use actix_web::{App, HttpMessage};
 use annotate_svc::{State, config::Config, store::MIGRATIONS};
 use serde_json::Value;
 use shared::clock::ManualClock;
@@ -10,11 +11,30 @@ use shared::identity::Principal;
 use shared::testing::TestDb;
 use std::sync::Arc;
 
+/// The routes as one caller sees them.
+pub(crate) fn app(
+    state: State,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<>,
+> {
+    App::new().configure(|cfg| state.configure(cfg)).wrap_fn(|req, next| {
+        req.extensions_mut().insert(Principal { subject: "user:ada".into(), ..Principal::default() });
+        next.call(req)
+    })
+}
+
 /// The service under test.
 pub(crate) struct Rig {
     pub(crate) state: State,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) db: TestDb,
+    /// Kept so that it is removed at the end.
+    _db: TestDb,
 }
 
 /// What came back.
@@ -67,12 +87,7 @@ impl Request<'_> {
     }
 
     pub(crate) async fn send(self) -> Answer {
-        let state = self.rig.state.clone();
-        let app = App::new().configure(|cfg| state.configure(cfg)).wrap_fn(|req, next| {
-            req.extensions_mut().insert(Principal { subject: "user:ada".into(), ..Principal::default() });
-            next.call(req)
-        });
-        let app = init_service(app).await;
+        let app = init_service(app(self.rig.state.clone())).await;
         let answer = app.call(self.request.to_request()).await;
         let answer = answer.unwrap_or_else(|cause| panic!("no answer: {cause}"));
         let (status, headers) = (answer.status(), answer.headers().clone());
@@ -91,7 +106,7 @@ impl Rig {
         let db = TestDb::new(MIGRATIONS);
         let clock = ManualClock::at("2016-02-25T03:08:41.5Z".parse().unwrap());
         let state = State::new(config, db.db.clone(), clock.clone()).unwrap();
-        Self { state, clock, db }
+        Self { state, clock, _db: db }
     }
 
     pub(crate) fn request(&self, method: &str, uri: &str, body: impl Into<String>) -> Request<'_> {
