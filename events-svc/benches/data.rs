@@ -52,9 +52,11 @@ pub fn open(engine: &Engine) -> Store {
     Store { db: Db::open(target, 4, store::MIGRATIONS).unwrap(), _folder: folder, schema }
 }
 
-/// Brings the planner's figures up to date.
+/// Does what autovacuum does by and by: the planner's figures, and on PostgreSQL the map of pages that an index alone
+/// can answer for.
 pub fn analyze(conn: &mut DbConn) {
-    conn.batch_execute("ANALYZE").unwrap();
+    let statement = if let DbConn::Postgres(_) = conn { "VACUUM ANALYZE" } else { "ANALYZE" };
+    conn.batch_execute(statement).unwrap();
 }
 
 pub fn age(n: usize) -> Duration {
@@ -90,7 +92,7 @@ pub fn events(numbers: Range<usize>) -> Vec<Prepared> {
 pub fn event(n: usize) -> Event {
     let (project, user) = owner(n);
     let integer = |n: usize| TraitValue::Integer(i64::try_from(n).unwrap());
-    let late = if n % 100 == 0 { Duration::seconds(30) } else { Duration::zero() };
+    let late = if n.is_multiple_of(100) { Duration::seconds(30) } else { Duration::zero() };
     let generated = BASE.parse::<chrono::NaiveDateTime>().unwrap() + age(n) - late;
     let traits = [
         ("project_id", TraitValue::Text(project)),
