@@ -4,6 +4,7 @@ use crate::engine::IngestError;
 use crate::store::StoreError;
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
+use shared::body::BodyError;
 use shared::db::DbError;
 
 /// Everything a v1 or internal request can fail with (streams-events-v1.md, section 1).
@@ -24,6 +25,15 @@ pub enum Error {
     /// A fault of ours. The cause goes to the log, never to the client.
     #[error("storage failed")]
     Storage(String),
+}
+
+impl From<BodyError> for Error {
+    fn from(cause: BodyError) -> Self {
+        match cause {
+            BodyError::TooLarge(most) => Self::TooLarge(most),
+            BodyError::Encoding(_) | BodyError::Broken(_) => Self::Invalid(cause.to_string()),
+        }
+    }
 }
 
 impl From<DbError> for Error {

@@ -4,6 +4,7 @@
 //!
 //! Nothing here knows a route, a table or a word of any one API.
 
+pub mod body;
 pub mod clock;
 pub mod config;
 pub mod datetime;

@@ -142,8 +142,7 @@ mod tests {
 
     fn installation() -> (Common, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        let mut common = Common::default();
-        common.data_dir = folder.path().join("data");
+        let common = Common { data_dir: folder.path().join("data"), ..Common::default() };
         (common, folder)
     }
 

@@ -1,6 +1,5 @@
 //! Every route of the event service.
 
-mod body;
 mod dead_letters;
 mod events_v1;
 mod feed;

@@ -1,12 +1,13 @@
 //! `POST /v1/notifications`: notifications over HTTP (streams-events-v1.md, section 8).
 
-use super::{body, events_v1::json};
+use super::events_v1::json;
 use crate::config::Config;
 use crate::engine::{Accepted, Notifications};
 use crate::error::Error;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde_json::value::RawValue;
+use shared::body;
 
 /// The input routes.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {

@@ -9,6 +9,7 @@ use crate::store::StoreError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
+use shared::body::BodyError;
 use shared::db::DbError;
 
 /// Everything a v2 request can fail with.
@@ -202,15 +203,11 @@ impl From<IngestError> for Fault {
     }
 }
 
-/// What reading a body can fail with.
-impl From<crate::error::Error> for Fault {
-    fn from(cause: crate::error::Error) -> Self {
-        use crate::error::Error;
+impl From<BodyError> for Fault {
+    fn from(cause: BodyError) -> Self {
         match cause {
-            Error::Invalid(text) => Self::Invalid(text),
-            Error::TooLarge(most) => Self::TooLarge(most),
-            Error::Unavailable(cause) => Self::Unavailable(cause),
-            Error::NotFound(cause) | Error::Storage(cause) => Self::Storage(cause),
+            BodyError::TooLarge(most) => Self::TooLarge(most),
+            BodyError::Encoding(_) | BodyError::Broken(_) => Self::Invalid(cause.to_string()),
         }
     }
 }

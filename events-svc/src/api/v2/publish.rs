@@ -2,13 +2,13 @@
 
 use super::error::Fault;
 use super::posted;
-use crate::api::body;
 use crate::config::Config;
 use crate::engine::Ingest;
 use crate::store::Prepared;
 use actix_web::web::{self, Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
+use shared::body;
 
 /// Bad events of one request whose faults are told.
 const TOLD: usize = 10;

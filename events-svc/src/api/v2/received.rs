@@ -1,12 +1,12 @@
 //! What a reading request brings besides its path: query string and body, taken apart but not yet understood.
 
 use super::error::Fault;
-use crate::api::body;
 use actix_web::dev::Payload;
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use indexmap::IndexSet;
 use serde_json::{Map, Value};
+use shared::body;
 use std::future::Future;
 use std::pin::Pin;
 
