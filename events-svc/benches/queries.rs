@@ -3,7 +3,15 @@
 //! `cargo bench -p events-svc --bench queries -- [--small 100000] [--large 1000000]`; SQLite always, PostgreSQL when
 //! `QUINTET_TEST_POSTGRES_URL` is set. Prints p50 in microseconds, the ratio to the lookup (figure to reach: 20) and
 //! the ratio of the large store to the small one (figure to reach: 1.5).
-#![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark program")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark program"
+)]
 
 mod data;
 
