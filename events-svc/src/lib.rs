@@ -20,6 +20,7 @@ use config::Config;
 use distill::{Dialect, Distiller};
 use engine::amqp::Consumers;
 use engine::{Ingest, Notifications};
+use prometheus::IntGauge;
 use shared::clock::SharedClock;
 use shared::config::Common;
 use shared::db::Db;
@@ -39,6 +40,7 @@ pub struct State {
     db: Data<Db>,
     ingest: Data<Ingest>,
     notifications: Data<Notifications>,
+    feed_lag: Data<IntGauge>,
 }
 
 impl State {
@@ -55,6 +57,7 @@ impl State {
             db: Data::new(db),
             ingest: Data::new(ingest),
             notifications: Data::new(notifications),
+            feed_lag: Data::new(metrics::feed_lag().map_err(std::io::Error::other)?),
         })
     }
 
@@ -64,6 +67,7 @@ impl State {
             .app_data(Data::clone(&self.db))
             .app_data(Data::clone(&self.ingest))
             .app_data(Data::clone(&self.notifications))
+            .app_data(Data::clone(&self.feed_lag))
             .configure(api::routes);
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Name {
     Ingested,
     /// Events waiting for their commit.
     QueueDepth,
+    /// Rows of the store that the reader of the feed has not been given yet.
+    FeedLag,
     /// Whether a broker is connected, by `broker`.
     AmqpConnected,
     /// Messages acknowledged, by `broker`, `queue` and `outcome`.
@@ -29,6 +31,7 @@ impl Name {
         match self {
             Self::Ingested => "quintet_events_ingested_total",
             Self::QueueDepth => "quintet_events_queue_depth",
+            Self::FeedLag => "quintet_events_feed_lag_events",
             Self::AmqpConnected => "quintet_events_amqp_connected",
             Self::AmqpMessages => "quintet_events_amqp_messages_total",
             Self::AmqpInHand => "quintet_events_amqp_in_hand",
@@ -45,7 +48,16 @@ pub(crate) fn register(metrics: &Metrics, state: &State) -> Result<(), prometheu
     metrics.register(state.ingest.counters().clone())?;
     let depth = IntGauge::new(Name::QueueDepth.as_str(), "Events waiting for their commit.")?;
     metrics.register(QueueDepth { depth, state: state.clone() })?;
+    metrics.register(state.feed_lag.as_ref().clone())?;
     Ok(())
+}
+
+/// How far the reader of the feed is behind, as of its last reading.
+///
+/// # Errors
+/// Only when the name above is malformed.
+pub(crate) fn feed_lag() -> Result<IntGauge, prometheus::Error> {
+    IntGauge::new(Name::FeedLag.as_str(), "Events stored that the reader of the feed has not seen.")
 }
 
 /// Counters of what came in, labelled `outcome`: saved, duplicate, dropped, invalid, and lost for invalid

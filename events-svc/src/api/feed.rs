@@ -6,6 +6,7 @@ use crate::model::Cursor;
 use crate::store;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
+use prometheus::IntGauge;
 use serde::Deserialize;
 use shared::db::Db;
 use std::time::Duration;
@@ -44,6 +45,7 @@ async fn read_feed(
     query: web::Query<FeedQuery>,
     db: Data<Db>,
     ingest: Data<Ingest>,
+    lag: Data<IntGauge>,
 ) -> Result<HttpResponse, Error> {
     let after: Cursor = query.after.as_deref().unwrap_or("0-0").parse().map_err(Error::Invalid)?;
     let limit = query.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
@@ -52,7 +54,11 @@ async fn read_feed(
     let mut commits = ingest.commits();
     loop {
         commits.mark_unchanged();
-        let feed = db.read(move |conn| Ok::<_, Error>(store::list_feed(conn, after, limit)?)).await?;
+        let read = db.read(move |conn| {
+            Ok::<_, Error>((store::list_feed(conn, after, limit)?, store::find_newest_id(conn)?))
+        });
+        let (feed, newest) = read.await?;
+        lag.set(newest - feed.events.last().map_or(after, |(cursor, _)| *cursor).id);
         if !feed.events.is_empty() || Instant::now() >= deadline {
             return Ok(answer(after, &feed));
         }

@@ -185,7 +185,11 @@ fn put_patiently(db: &Db, events: &[Prepared], shard: i16) -> Result<Inserted, I
             outcome = put(db, events, shard);
         }
     }
-    outcome.map_err(|cause| match cause {
+    outcome.map_err(failure)
+}
+
+fn failure(cause: StoreError) -> IngestError {
+    match cause {
         StoreError::Database(DbError::Unavailable(cause)) => IngestError::Unavailable(cause),
         StoreError::Database(DbError::Query(cause)) if is_lost(&cause) => {
             IngestError::Unavailable(cause.to_string())
@@ -194,7 +198,7 @@ fn put_patiently(db: &Db, events: &[Prepared], shard: i16) -> Result<Inserted, I
             log::error!("events could not be stored: {cause}");
             IngestError::Storage(cause.to_string())
         }
-    })
+    }
 }
 
 /// Whether the connection broke, which says nothing about the events.
@@ -207,4 +211,24 @@ fn is_lost(cause: &diesel::result::Error) -> bool {
         cause,
         Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) | Error::BrokenTransactionManager
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diesel::result::{DatabaseErrorKind, Error};
+
+    #[test]
+    fn a_broken_connection_says_nothing_about_the_events() {
+        let failed = |kind| {
+            let cause = Error::DatabaseError(kind, Box::new("x".to_owned()));
+            failure(StoreError::Database(DbError::Query(cause)))
+        };
+        let lost = [DatabaseErrorKind::ClosedConnection, DatabaseErrorKind::UnableToSendCommand];
+        for kind in lost {
+            assert!(matches!(failed(kind), IngestError::Unavailable(_)));
+        }
+        assert!(matches!(failed(DatabaseErrorKind::CheckViolation), IngestError::Storage(_)));
+        assert!(matches!(failed(DatabaseErrorKind::Unknown), IngestError::Storage(_)));
+    }
 }

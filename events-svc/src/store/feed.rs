@@ -8,8 +8,9 @@
 use super::StoreError;
 use super::read::load;
 use crate::model::Cursor;
-use diesel::QueryableByName;
+use crate::schema::events;
 use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryableByName, RunQueryDsl};
 use shared::db::{DbConn, Sql};
 
 /// A piece of the feed.
@@ -17,6 +18,17 @@ use shared::db::{DbConn, Sql};
 pub struct Feed {
     /// v1 members of the events, each with its place.
     pub events: Vec<(Cursor, String)>,
+}
+
+/// The greatest id given to a stored event, 0 for an empty store: how far a reader of the feed can be behind.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_newest_id(conn: &mut DbConn) -> Result<i64, StoreError> {
+    use diesel::QueryDsl;
+    use diesel::dsl::max;
+    let newest: Option<i64> = events::table.select(max(events::id)).first(conn)?;
+    Ok(newest.unwrap_or(0))
 }
 
 #[derive(QueryableByName)]

@@ -116,7 +116,9 @@ mod tests {
             _ = connect(&broker) => panic!("nobody answered"),
             socket = greeted => socket,
         };
-        assert_eq!(socket.read(&mut [0; 8]).await.unwrap(), 0, "the other end is shut");
+        let mut rest = [0; 8];
+        let end = tokio::time::timeout(Duration::from_secs(10), socket.read(&mut rest)).await;
+        assert_eq!(end.unwrap().unwrap(), 0, "the other end is shut");
         for _ in 0..500 {
             if waiting_threads() == 0 {
                 return;
