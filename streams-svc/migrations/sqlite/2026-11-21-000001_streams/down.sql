@@ -1,0 +1,7 @@
+DROP TABLE history;
+DROP TABLE outbox;
+DROP TABLE holders;
+DROP TABLE cursors;
+DROP TABLE stream_traits;
+DROP TABLE members;
+DROP TABLE streams;

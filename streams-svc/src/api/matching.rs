@@ -1,0 +1,66 @@
+//! `POST /v1/streams/match`: which triggers would take an event, into which stream, and why the others would not.
+//! Nothing is stored.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Bytes, Data, ServiceConfig};
+use serde_json::{Value as Json, json};
+use shared::db::DbConn;
+
+use super::{closed, json as answer};
+use crate::State;
+use crate::config::Config;
+use crate::error::Error;
+use crate::model::{Event, datetime_json};
+use crate::store::{active_key, find_active};
+use crate::triggers::{Explanation, Matcher};
+
+/// Id of an event that has none.
+const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
+
+pub(super) fn routes(cfg: &mut ServiceConfig) {
+    for path in ["/v1/streams/match", "/v1/streams/match/"] {
+        cfg.service(closed(web::resource(path).post(match_event), "POST, OPTIONS"));
+    }
+}
+
+/// The body is an event as `/v1/events` shows it; id and time may be left out.
+async fn match_event(
+    payload: web::Payload,
+    config: Data<Config>,
+    state: Data<State>,
+) -> Result<HttpResponse, Error> {
+    let most = config.max_body_bytes;
+    let body: Bytes = payload
+        .to_bytes_limited(most)
+        .await
+        .map_err(|_over| Error::TooLarge(most))?
+        .map_err(|cause| Error::Invalid(format!("the body cannot be read: {cause}")))?;
+    let mut json: Json = serde_json::from_slice(&body)
+        .map_err(|cause| Error::Invalid(format!("the body is not valid JSON: {cause}")))?;
+    if let Json::Object(members) = &mut json {
+        members.entry("message_id").or_insert_with(|| NO_ID.into());
+        members.entry("timestamp").or_insert_with(|| datetime_json(state.now.now()));
+    }
+    let event = Event::from_json(json).map_err(|cause| Error::Invalid(cause.to_string()))?;
+    let matcher = Matcher::new(state.definitions.current().part.triggers.clone());
+    let explanations = matcher.explain(&event);
+    let body = state.db.read(move |conn| {
+        let list =
+            explanations.iter().map(|one| explanation_json(conn, one)).collect::<Result<Json, Error>>();
+        Ok::<_, Error>(list?.to_string())
+    });
+    Ok(answer(body.await?))
+}
+
+fn explanation_json(conn: &mut DbConn, one: &Explanation) -> Result<Json, Error> {
+    let name = one.trigger.name();
+    Ok(match &one.outcome {
+        Ok(distinguishing) => json!({
+            "trigger": name,
+            "matches": true,
+            "distinguishing_traits": distinguishing.to_json(),
+            "stream": find_active(conn, active_key(name, &distinguishing.key()))?,
+        }),
+        Err(reasons) => json!({ "trigger": name, "matches": false, "reasons": reasons }),
+    })
+}

@@ -1,0 +1,122 @@
+//! Settings of the stream service: section `streams`.
+//!
+//! Triggers and pipelines come from the `winchester_config` that all services share; what is set here wins over
+//! what stands there.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use shared::config::ConfigError;
+use shared::server::Listen;
+
+use crate::engine::Retry;
+
+/// Longest time that any setting may name.
+const MOST_SECS: f64 = 86_400.0;
+
+/// Section `streams`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Internal listener.
+    pub listen: Listen,
+    /// Base URL of the event service, whose feed is followed and which takes new events. In one process with it
+    /// this is filled in.
+    pub events_url: String,
+    /// Most streams of one page, whatever limit the client names, 1 to 100 000.
+    pub max_page: usize,
+    /// Largest body taken, in bytes.
+    pub max_body_bytes: usize,
+    /// Listeners to `/v1/streams/tail` at a time, 1 to 1000.
+    pub max_tails: usize,
+    /// Days that the history of streams is kept, 1 to 3650.
+    pub history_days: u32,
+    /// Rest in seconds of a worker that found nothing. Unset: `pipeline_worker_delay` of the winchester.yaml, or 10.
+    /// A stream that becomes ready wakes it before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_delay_secs: Option<f64>,
+    /// Streams that a worker takes at once. Unset: `pipeline_worker_batch_size` of the winchester.yaml, or 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_batch_size: Option<usize>,
+    /// Delete streams when they are completed. Unset: as the winchester.yaml says, or true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purge_completed_streams: Option<bool>,
+    /// Pipelines that run at the same time, 1 to 256.
+    pub pipeline_threads: usize,
+    /// Seconds after which a pipeline has failed, 1 to 86 400.
+    pub pipeline_timeout_secs: u64,
+    /// Seconds after which a worker that is not heard of has lost its streams, 5 to 86 400.
+    pub lease_secs: u64,
+    /// Failures in a row after which a stream is not tried again by itself, 0 to 1000; 0 leaves it in its error
+    /// state at once.
+    pub retry_limit: u32,
+    /// Seconds before the first such try; doubled before each further one.
+    pub retry_wait_secs: u32,
+    /// Most seconds between two tries.
+    pub retry_max_wait_secs: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Listen::default(),
+            events_url: String::new(),
+            max_page: 10_000,
+            max_body_bytes: 1 << 20,
+            max_tails: 100,
+            history_days: 30,
+            worker_delay_secs: None,
+            worker_batch_size: None,
+            purge_completed_streams: None,
+            pipeline_threads: 8,
+            pipeline_timeout_secs: 60,
+            lease_secs: 60,
+            retry_limit: 0,
+            retry_wait_secs: 1,
+            retry_max_wait_secs: 600,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values that cannot work. `events_url` is looked at by the start alone: one process fills it in late.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] naming the key.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let within = |name: &str, is_good: bool, expected: &str| {
+            let refused = || ConfigError::Conflict(format!("streams.{name}: expected {expected}"));
+            is_good.then_some(()).ok_or_else(refused)
+        };
+        within("max_page", (1..=100_000).contains(&self.max_page), "1 to 100000")?;
+        within("max_tails", (1..=1000).contains(&self.max_tails), "1 to 1000")?;
+        within("history_days", (1..=3650).contains(&self.history_days), "1 to 3650")?;
+        let is_time = |secs: f64| (0.01..=MOST_SECS).contains(&secs);
+        within("worker_delay_secs", self.worker_delay_secs.is_none_or(is_time), "0.01 to 86400")?;
+        let is_batch = |size| (1..=10_000).contains(&size);
+        within("worker_batch_size", self.worker_batch_size.is_none_or(is_batch), "1 to 10000")?;
+        within("pipeline_threads", (1..=256).contains(&self.pipeline_threads), "1 to 256")?;
+        let is_timeout = (1..=86_400).contains(&self.pipeline_timeout_secs);
+        within("pipeline_timeout_secs", is_timeout, "1 to 86400")?;
+        within("lease_secs", (5..=86_400).contains(&self.lease_secs), "5 to 86400")?;
+        within("retry_limit", self.retry_limit <= 1000, "0 to 1000")
+    }
+
+    /// When failed pipelines are tried again.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        Retry {
+            limit: self.retry_limit,
+            first_wait: TimeDelta::seconds(self.retry_wait_secs.into()),
+            longest_wait: TimeDelta::seconds(self.retry_max_wait_secs.into()),
+        }
+    }
+
+    /// How long one pipeline may take.
+    #[must_use]
+    pub fn pipeline_timeout(&self) -> Duration {
+        Duration::from_secs(self.pipeline_timeout_secs)
+    }
+}

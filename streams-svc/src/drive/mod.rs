@@ -1,0 +1,31 @@
+//! What runs without a request, over the pure `engine` and the `store`:
+//!
+//! ```text
+//! event service --feed--> Follower --one transaction--> streams --> Worker --> pipelines
+//!       ^                                                              |
+//!       +-------------------------- Sender <------- outbox <-----------+
+//! ```
+
+mod event_service;
+mod follower;
+mod keeper;
+mod net;
+mod now;
+mod pipelines;
+mod sender;
+mod worker;
+
+pub use event_service::{Entry, EventService, Fault, HttpEvents, Page};
+pub use follower::Follower;
+pub use keeper::{keep, report};
+pub use net::Net;
+pub use now::Now;
+pub use sender::Sender;
+pub use worker::Worker;
+
+use std::time::Duration;
+
+/// Waits after failures in a row: doubled from 0.1 s to 5 s.
+fn backoff(failures: u32) -> Duration {
+    Duration::from_millis(100_u64.saturating_mul(1 << failures.min(6))).min(Duration::from_secs(5))
+}

@@ -1,0 +1,115 @@
+//! The present, to the engine: the machine's clock, or in a replay the time of the events.
+//!
+//! With a `time_sync_endpoint` the follower takes the time of the latest event for the present and posts it to
+//! `URL/time` when it has moved on by [`STEP_SECS`]; workers ask `GET URL/time` as often, so that programs on
+//! several machines replay in step (streams-events-v1.md, section 15).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDateTime;
+use shared::clock::SharedClock;
+use shared::datetime::{iso, parse};
+
+use crate::definitions::Definitions;
+
+/// Seconds of event time between two posts, and of real time between two questions.
+const STEP_SECS: u64 = 20;
+
+/// Longest wait for the clock service.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Tells the present.
+pub struct Now {
+    clock: SharedClock,
+    definitions: Arc<Definitions>,
+    client: reqwest::Client,
+    replay: Mutex<Replay>,
+}
+
+#[derive(Default)]
+struct Replay {
+    now: Option<NaiveDateTime>,
+    posted: Option<NaiveDateTime>,
+    asked: Option<Instant>,
+}
+
+impl Now {
+    /// A present by these definitions.
+    #[must_use]
+    pub fn new(clock: SharedClock, definitions: Arc<Definitions>, client: reqwest::Client) -> Self {
+        Self { clock, definitions, client, replay: Mutex::default() }
+    }
+
+    /// The present for workers. In a replay that has not begun it is before all time.
+    #[must_use]
+    pub fn now(&self) -> NaiveDateTime {
+        match self.endpoint() {
+            None => self.clock.now_naive(),
+            Some(_) => self.lock().now.unwrap_or(chrono::DateTime::UNIX_EPOCH.naive_utc()),
+        }
+    }
+
+    /// The present when an event of this time comes in: a replay's clock never goes back.
+    #[must_use]
+    pub fn at(&self, event: NaiveDateTime) -> NaiveDateTime {
+        if self.endpoint().is_none() {
+            return self.clock.now_naive();
+        }
+        let mut replay = self.lock();
+        let now = replay.now.map_or(event, |now| now.max(event));
+        replay.now = Some(now);
+        now
+    }
+
+    /// Tells the clock service the time of the events, if there is one and the time has moved on.
+    pub async fn post(&self) {
+        let Some(url) = self.endpoint() else { return };
+        let due = {
+            let replay = self.lock();
+            let is_due = |now: NaiveDateTime| {
+                let passed = replay.posted.map(|posted| (now - posted).num_seconds());
+                passed.is_none_or(|secs| u64::try_from(secs).is_ok_and(|secs| secs > STEP_SECS))
+            };
+            replay.now.filter(|now| is_due(*now))
+        };
+        let Some(now) = due else { return };
+        match self.client.post(&url).timeout(TIMEOUT).body(iso(now)).send().await {
+            Ok(answer) if answer.status().is_success() => self.lock().posted = Some(now),
+            Ok(answer) => log::warn!("clock service {url}: status {}", answer.status()),
+            Err(cause) => log::warn!("clock service {url}: {cause}"),
+        }
+    }
+
+    /// Asks the clock service, if there is one and it was not asked for long.
+    pub async fn ask(&self) {
+        let Some(url) = self.endpoint() else { return };
+        {
+            let mut replay = self.lock();
+            if replay.asked.is_some_and(|asked| asked.elapsed().as_secs() < STEP_SECS) {
+                return;
+            }
+            replay.asked = Some(Instant::now());
+        }
+        let answer = async { self.client.get(&url).timeout(TIMEOUT).send().await?.text().await };
+        match answer.await {
+            Ok(text) => {
+                if let Some(time) = parse(&text) {
+                    let mut replay = self.lock();
+                    replay.now = Some(replay.now.map_or(time, |now| now.max(time)));
+                }
+            }
+            Err(cause) => log::warn!("clock service {url}: {cause}"),
+        }
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        let loaded = self.definitions.current();
+        let url = loaded.part.time_sync_endpoint.as_deref()?;
+        Some(format!("{}/time", url.trim_end_matches('/')))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Replay> {
+        self.replay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

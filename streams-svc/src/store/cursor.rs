@@ -1,0 +1,141 @@
+//! How far the feed was followed, in fixed partitions of the streams, and who follows which.
+//!
+//! Who holds a partition only saves work: what is right decides the comparison of cursors in [`super::add_events`].
+
+use std::str::FromStr;
+
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::{Connection, QueryableByName};
+use shared::db::{DbConn, DbError, Sql};
+
+use super::{Number, execute, load};
+
+/// Partitions on PostgreSQL: so many replicas can share the work. SQLite has one writer.
+const POSTGRES_PARTITIONS: i64 = 4;
+
+/// A place in the feed: the writing transaction, and the event's id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Transaction that wrote the event.
+    pub xid: i64,
+    /// Id of the event.
+    pub id: i64,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.xid, self.id)
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('-').and_then(|(xid, id)| Some((xid.parse().ok()?, id.parse().ok()?)));
+        let (xid, id) = parts.ok_or_else(|| format!("not a cursor: {text}"))?;
+        Ok(Self { xid, id })
+    }
+}
+
+#[derive(QueryableByName)]
+struct CursorRow {
+    #[diesel(sql_type = BigInt)]
+    partition: i64,
+    #[diesel(sql_type = Text)]
+    cursor: String,
+}
+
+#[derive(QueryableByName)]
+struct HolderRow {
+    #[diesel(sql_type = BigInt)]
+    partition: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    holder: Option<String>,
+}
+
+/// Makes the partitions if they are not there; how many there are.
+///
+/// # Errors
+/// When the database fails.
+pub fn start_partitions(conn: &mut DbConn) -> Result<i64, DbError> {
+    let count = match conn {
+        DbConn::Postgres(_) => POSTGRES_PARTITIONS,
+        DbConn::Sqlite(_) => 1,
+    };
+    for partition in 0..count {
+        let mut sql = Sql::new("INSERT INTO cursors (partition, cursor) VALUES (");
+        sql.bind(partition).push(", '0-0') ON CONFLICT (partition) DO NOTHING");
+        execute(conn, sql)?;
+    }
+    Ok(count)
+}
+
+/// The place that each partition has reached, by partition.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_cursors(conn: &mut DbConn) -> Result<Vec<(i64, Place)>, DbError> {
+    let rows: Vec<CursorRow> =
+        load(conn, Sql::new("SELECT partition, cursor FROM cursors ORDER BY partition"))?;
+    Ok(rows.into_iter().map(|row| (row.partition, row.cursor.parse().unwrap_or_default())).collect())
+}
+
+/// Moves a partition from one place to the next; false when it is not at `from` any more.
+pub(super) fn move_cursor(
+    conn: &mut DbConn,
+    partition: i64,
+    from: Place,
+    to: Place,
+) -> Result<bool, DbError> {
+    let mut sql = Sql::new("UPDATE cursors SET cursor = ");
+    sql.bind(to.to_string()).push(" WHERE partition = ").bind(partition);
+    sql.push(" AND cursor = ").bind(from.to_string());
+    Ok(execute(conn, sql)? == 1)
+}
+
+/// Says that `me` is alive at `now`, and gives it its fair share of the partitions; who was not seen since `dead`
+/// holds none. All times in microseconds.
+///
+/// # Errors
+/// When the database fails.
+pub fn share_partitions(conn: &mut DbConn, me: &str, now: i64, dead: i64) -> Result<Vec<i64>, DbError> {
+    conn.transaction(|conn| {
+        let mut sql = Sql::new("INSERT INTO holders (holder, seen) VALUES (");
+        sql.bind(me).push(", ").bind(now).push(") ON CONFLICT (holder) DO UPDATE SET seen = excluded.seen");
+        execute(conn, sql)?;
+        // Also the lock that lets one replica share at a time.
+        execute(conn, Sql::new("UPDATE cursors SET holder = holder WHERE partition = 0"))?;
+        let mut sql = Sql::new("DELETE FROM holders WHERE seen < ");
+        sql.bind(dead);
+        execute(conn, sql)?;
+        execute(
+            conn,
+            Sql::new("UPDATE cursors SET holder = NULL WHERE holder NOT IN (SELECT holder FROM holders)"),
+        )?;
+        let holders: Vec<Number> = load(conn, Sql::new("SELECT count(*) AS number FROM holders"))?;
+        let holders = holders.first().map_or(1, |row| row.number.max(1));
+        let rows: Vec<HolderRow> =
+            load(conn, Sql::new("SELECT partition, holder FROM cursors ORDER BY partition"))?;
+        let count = i64::try_from(rows.len()).unwrap_or(1);
+        let share = usize::try_from((count + holders - 1) / holders).unwrap_or(1);
+        let is_mine = |row: &&HolderRow| row.holder.as_deref() == Some(me);
+        let mut mine: Vec<i64> = rows.iter().filter(is_mine).map(|row| row.partition).collect();
+        let surplus = mine.split_off(share.min(mine.len()));
+        let free = rows.iter().filter(|row| row.holder.is_none()).map(|row| row.partition);
+        let taken: Vec<i64> = free.take(share - mine.len()).collect();
+        for (partitions, holder) in [(&surplus, None), (&taken, Some(me))] {
+            for partition in partitions {
+                let mut sql = Sql::new("UPDATE cursors SET holder = ");
+                match holder {
+                    Some(me) => sql.bind(me),
+                    None => sql.push("NULL"),
+                };
+                sql.push(" WHERE partition = ").bind(*partition);
+                execute(conn, sql)?;
+            }
+        }
+        mine.extend(taken);
+        Ok(mine)
+    })
+}

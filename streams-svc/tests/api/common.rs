@@ -1,0 +1,206 @@
+//! What all tests need.
+
+use actix_web::App;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::{StatusCode, header::HeaderMap};
+use actix_web::test as http;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use futures_util::future::{BoxFuture, FutureExt};
+use serde_json::{Value as Json, json};
+use shared::clock::ManualClock;
+use shared::testing::TestDb;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use streams_svc::State;
+use streams_svc::config::Config;
+use streams_svc::definitions::Definitions;
+use streams_svc::drive::{Entry, EventService, Fault, Follower, Page, Sender, Worker};
+use streams_svc::pipeline::{self, Handlers};
+use streams_svc::store::{self, Place};
+use streams_svc::triggers;
+use streams_svc::winchester::StreamsPart;
+
+pub(crate) const TRIGGERS: &str = include_str!("../fixtures/triggers.yaml");
+pub(crate) const PIPELINES: &str = include_str!("../fixtures/pipelines.yaml");
+
+/// The event service as a list: ids count from 1, and a known message id is dropped.
+#[derive(Default)]
+pub(crate) struct ListedEvents {
+    entries: Mutex<Vec<Json>>,
+    /// Most events of a page.
+    pub(crate) page: Mutex<Option<usize>>,
+}
+
+impl ListedEvents {
+    pub(crate) fn push(&self, event: Json) {
+        let mut entries = self.entries.lock().unwrap();
+        if !entries.iter().any(|known| known["message_id"] == event["message_id"]) {
+            entries.push(event);
+        }
+    }
+
+    /// Many that are known to be new.
+    pub(crate) fn extend(&self, events: impl IntoIterator<Item = Json>) {
+        self.entries.lock().unwrap().extend(events);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Json> {
+        self.entries.lock().unwrap().clone()
+    }
+}
+
+impl EventService for ListedEvents {
+    fn read(&self, after: Place, _: Duration) -> BoxFuture<'_, Result<Page, Fault>> {
+        let page = self.page.lock().unwrap().unwrap_or(1000);
+        let entries = self.entries.lock().unwrap();
+        let skip = usize::try_from(after.id).unwrap();
+        let entry = |(index, event): (usize, &Json)| Entry {
+            place: Place { xid: 0, id: i64::try_from(index).unwrap() + 1 },
+            body: serde_json::value::to_raw_value(event).unwrap(),
+        };
+        let page = entries.iter().enumerate().skip(skip).take(page).map(entry).collect();
+        async move { Ok(Page { entries: page }) }.boxed()
+    }
+
+    fn store(&self, events: Vec<String>) -> BoxFuture<'_, Result<(), Fault>> {
+        events.iter().for_each(|event| self.push(serde_json::from_str(event).unwrap()));
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// The service over a database of its own, with a clock that is moved by hand.
+pub(crate) struct Fixture {
+    pub(crate) state: State,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) events: Arc<ListedEvents>,
+    pub(crate) database: TestDb,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Json {
+        serde_json::from_str(&self.body).unwrap_or_else(|cause| panic!("{cause}: {}", self.body))
+    }
+}
+
+pub(crate) fn at(text: &str) -> NaiveDateTime {
+    shared::datetime::parse(text).unwrap()
+}
+
+fn utc(text: &str) -> DateTime<Utc> {
+    at(text).and_utc()
+}
+
+/// An instant as the API writes it.
+pub(crate) fn time(text: &str) -> Json {
+    json!({ "__type__": "datetime", "datetime": text })
+}
+
+/// Triggers and pipelines from texts, completed streams kept.
+pub(crate) fn part(triggers: &str, pipelines: &str) -> StreamsPart {
+    StreamsPart {
+        triggers: triggers::parse("triggers.yaml", triggers).unwrap(),
+        pipelines: pipeline::parse("pipelines.yaml", pipelines, &Handlers::default()).unwrap(),
+        purge_completed_streams: false,
+        ..StreamsPart::default()
+    }
+}
+
+impl Fixture {
+    /// With the triggers of the worked example; it is 2015-02-27 14:57:32.
+    pub(crate) fn new() -> Self {
+        Self::with(part(TRIGGERS, PIPELINES), &Config::default())
+    }
+
+    pub(crate) fn with(part: StreamsPart, config: &Config) -> Self {
+        Self::defined(Definitions::fixed(part, config), config)
+    }
+
+    pub(crate) fn defined(definitions: Definitions, config: &Config) -> Self {
+        let database = TestDb::new(store::MIGRATIONS);
+        let clock = ManualClock::at(utc("2015-02-27T14:57:32"));
+        let events = Arc::new(ListedEvents::default());
+        let service = Arc::clone(&events);
+        let state =
+            State::new(config.clone(), database.db.clone(), clock.clone(), definitions, service).unwrap();
+        Self { state, clock, events, database }
+    }
+
+    pub(crate) fn set_clock(&self, text: &str) {
+        self.clock.set(utc(text));
+    }
+
+    /// Follows the feed to its end.
+    pub(crate) async fn follow(&self) {
+        let mut follower = Follower::new(self.state.clone());
+        while follower.step(Duration::ZERO).await.unwrap() > 0 {}
+    }
+
+    /// Adds an event and follows the feed.
+    pub(crate) async fn add(&self, event: Json) {
+        self.events.push(event);
+        self.follow().await;
+    }
+
+    /// One round of a worker; how many streams it took. New events go out.
+    pub(crate) async fn work(&self) -> usize {
+        let count = Worker::new(self.state.clone()).round().await.unwrap();
+        let sender = Sender::new(self.state.clone());
+        while sender.step().await.unwrap() > 0 {}
+        count
+    }
+
+    pub(crate) async fn send(&self, request: http::TestRequest) -> Answer {
+        let state = self.state.clone();
+        let app = http::init_service(App::new().configure(move |cfg| state.configure(cfg))).await;
+        let answer: ServiceResponse<_> = http::call_service(&app, request.to_request()).await;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = String::from_utf8(http::read_body(answer).await.to_vec()).unwrap();
+        Answer { status, headers, body }
+    }
+
+    pub(crate) async fn get(&self, uri: &str) -> Answer {
+        self.send(http::TestRequest::get().uri(uri)).await
+    }
+
+    /// A list; ids of its streams.
+    pub(crate) async fn ids(&self, uri: &str) -> Vec<i64> {
+        let answer = self.get(uri).await;
+        assert_eq!(answer.status, StatusCode::OK, "{uri}: {}", answer.body);
+        answer.json().as_array().unwrap().iter().map(|stream| stream["id"].as_i64().unwrap()).collect()
+    }
+
+    /// The only element of a list.
+    pub(crate) async fn one(&self, uri: &str) -> Json {
+        let answer = self.get(uri).await;
+        assert_eq!(answer.status, StatusCode::OK, "{uri}: {}", answer.body);
+        let list = answer.json();
+        assert_eq!(list.as_array().unwrap().len(), 1, "{uri}: {list}");
+        list[0].clone()
+    }
+
+    /// States of a stream so far, by its history.
+    pub(crate) async fn states(&self, id: i64) -> Vec<String> {
+        let history = self.get(&format!("/v1/streams/{id}/history")).await.json();
+        let word = |change: &Json| change["state"].as_str().unwrap().to_owned();
+        history.as_array().unwrap().iter().map(word).collect()
+    }
+}
+
+/// An event of a type with an id, a time and more members.
+pub(crate) fn event(event_type: &str, message_id: &str, timestamp: &str, more: Json) -> Json {
+    let mut json = json!({
+        "event_type": event_type,
+        "message_id": message_id,
+        "timestamp": time(timestamp),
+    });
+    json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json
+}

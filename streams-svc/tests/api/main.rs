@@ -1,0 +1,12 @@
+//! The stream service through its routes and its workers, on a real database: SQLite, or PostgreSQL when
+//! `QUINTET_TEST_POSTGRES_URL` is set.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+mod common;
+mod exactly_once;
+mod lists;
+mod pipelines;
+mod rest;
+mod winchester;
+mod worked_example;

@@ -1,0 +1,160 @@
+//! The whole service against what the original winchester made of the same notifications; the records are those of
+//! `winchester_judge.rs`, made by `fixtures/make-winchester.py`. The clock is that of the events.
+
+use crate::common::{Fixture, PIPELINES, at, part};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+use std::io::Read;
+use streams_svc::config::Config;
+use streams_svc::store;
+
+const EVENTS: &[u8] = include_bytes!("../fixtures/events.jsonl.gz");
+
+fn lines(packed: &[u8]) -> Vec<Json> {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn play(fixture: &Fixture, steps: &[Json]) {
+    let mut events = lines(EVENTS).into_iter();
+    for step in steps {
+        if let Some(left_out) = step.as_i64().filter(|number| *number < 0) {
+            events.by_ref().take(usize::try_from(-left_out).unwrap()).for_each(drop);
+        } else if let Some(count) = step.as_u64() {
+            fixture.events.extend(events.by_ref().take(usize::try_from(count).unwrap()));
+            fixture.follow().await;
+        } else if let Some(time) = step.as_str().unwrap().strip_prefix('+') {
+            let _ = fixture.state.now().at(at(time));
+        } else {
+            let _ = fixture.state.now().at(at(step.as_str().unwrap()));
+            let mut worker = streams_svc::drive::Worker::new(fixture.state.clone());
+            while worker.round().await.unwrap() > 0 {}
+        }
+    }
+}
+
+/// A time of the API as the record has it.
+fn plain(time: &Json) -> Json {
+    time["datetime"].clone()
+}
+
+fn typed(value: &Json) -> Json {
+    let (kind, value) = match value {
+        Json::String(_) => ("text", value.clone()),
+        Json::Number(number) if number.is_i64() => ("int", value.clone()),
+        Json::Number(_) => ("float", value.clone()),
+        range if range["__type__"] == "timex.TimeRange" => ("range", json!([range["begin"], range["end"]])),
+        _ => ("datetime", plain(value)),
+    };
+    json!({ "t": kind, "v": value })
+}
+
+/// A stream of the API as the record has it, without its number.
+fn shown(stream: &Json, numbers: &BTreeMap<String, usize>) -> String {
+    let number = |event: &Json| numbers[event["message_id"].as_str().unwrap()];
+    let mut events: Vec<usize> = stream["events"].as_array().unwrap().iter().map(number).collect();
+    events.sort_unstable();
+    let traits = stream["distinguishing_traits"].as_object().unwrap();
+    let traits: BTreeMap<_, _> = traits.iter().map(|(name, value)| (name.clone(), typed(value))).collect();
+    content(&json!({
+        "name": stream["name"],
+        "state": stream["state"],
+        "distinguishing_traits": traits,
+        "first_event": plain(&stream["first_event"]),
+        "last_event": plain(&stream["last_event"]),
+        "expire_timestamp": plain(&stream["expire_timestamp"]),
+        "fire_timestamp": plain(&stream["fire_timestamp"]),
+        "events": events,
+    }))
+}
+
+/// A text of all that makes a stream of the record, without its number, in a fixed order.
+fn content(stream: &Json) -> String {
+    let mut events: Vec<u64> =
+        stream["events"].as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect();
+    events.sort_unstable();
+    let traits = stream["distinguishing_traits"].as_object().unwrap();
+    let traits: BTreeMap<_, _> =
+        traits.iter().map(|(name, value)| (name, json!([value["t"], value["v"]]))).collect();
+    let times = ["first_event", "last_event", "expire_timestamp", "fire_timestamp"].map(|name| &stream[name]);
+    json!([stream["name"], stream["state"], traits, times, events]).to_string()
+}
+
+/// What the record keeps of reports; of several warnings of a stream the text of the last.
+fn kept(reports: &[Json]) -> Vec<Json> {
+    let mut kept: Vec<Json> = Vec::new();
+    for report in reports {
+        let mut members = Map::new();
+        members.insert("event_type".to_owned(), report["event_type"].clone());
+        members.insert("timestamp".to_owned(), plain(&report["timestamp"]));
+        for name in ["error", "error_code", "original_message_id", "warnings"] {
+            if let Some(value) = report.get(name) {
+                members.insert(name.to_owned(), value.clone());
+            }
+        }
+        kept.push(Json::Object(members));
+    }
+    let warnings = kept.iter_mut().filter_map(Json::as_object_mut);
+    for earlier in warnings.filter(|report| report.contains_key("warnings")).rev().skip(1) {
+        earlier.remove("warnings");
+    }
+    kept
+}
+
+async fn compare(triggers: &str, record: &[u8]) {
+    let record = lines(record);
+    let mut part = part(triggers, PIPELINES);
+    // Nobody is there: the clock moves with the events alone.
+    part.time_sync_endpoint = Some("http://127.0.0.1:9".to_owned());
+    let fixture = Fixture::with(part, &Config::default());
+    play(&fixture, record[0]["steps"].as_array().unwrap()).await;
+
+    let numbers: BTreeMap<String, usize> = lines(EVENTS)
+        .iter()
+        .enumerate()
+        .map(|(number, event)| (event["message_id"].as_str().unwrap().to_owned(), number))
+        .collect();
+    let outgoing = fixture.database.db.read(|conn| store::list_outgoing(conn, 1_000_000)).await.unwrap();
+    let mut reports: BTreeMap<i64, Vec<Json>> = BTreeMap::new();
+    for outgoing in outgoing {
+        let report: Json = serde_json::from_str(&outgoing.body).unwrap();
+        reports.entry(report["stream_id"].as_i64().unwrap()).or_default().push(report);
+    }
+    let streams = fixture.get("/v1/streams?details=1&limit=10000").await.json();
+    let ours: BTreeMap<String, Vec<Json>> = streams
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stream| {
+            let reports = reports.get(&stream["id"].as_i64().unwrap());
+            (shown(stream, &numbers), reports.map(|reports| kept(reports)).unwrap_or_default())
+        })
+        .collect();
+
+    let runs: BTreeMap<u64, Vec<Json>> = record[1..]
+        .iter()
+        .filter_map(|line| Some((line.get("run")?.as_u64()?, line["reports"].as_array()?.clone())))
+        .collect();
+    let theirs: BTreeMap<String, Vec<Json>> = record[1..]
+        .iter()
+        .filter_map(|line| Some((line.get("stream")?.as_u64()?, line)))
+        .map(|(number, line)| (content(line), runs.get(&number).cloned().unwrap_or_default()))
+        .collect();
+    assert_eq!(ours.len(), streams.as_array().unwrap().len(), "no two streams are the same");
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert_eq!(ours, theirs);
+    }
+}
+
+#[actix_web::test]
+async fn trigger_of_the_worked_example_sorts_and_verifies_as_the_original() {
+    compare(include_str!("../fixtures/triggers.yaml"), include_bytes!("../fixtures/winchester.jsonl.gz"))
+        .await;
+}
+
+#[actix_web::test]
+async fn criteria_of_every_kind_sort_and_fire_as_the_original() {
+    compare(include_str!("../fixtures/criteria.yaml"), include_bytes!("../fixtures/criteria.jsonl.gz")).await;
+}
