@@ -1,5 +1,3 @@
-#![expect(clippy::panic, reason = "helpers of tests")]
-
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,5 +1,3 @@
-#![expect(clippy::panic, reason = "helpers of tests")]
-
 use std::io::Read;
 
 use proptest::prelude::*;

@@ -5,7 +5,6 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use std::io::Write;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -40,8 +39,7 @@ impl Rabbit {
                 std::env::var(REQUIRED).as_deref() != Ok("1"),
                 "{variable} is not set, but {REQUIRED} is"
             );
-            // Not with a macro: their output is shown for failed tests only.
-            writeln!(std::io::stderr(), "SKIPPED, it needs RabbitMQ: {variable} is not set").unwrap();
+            eprintln!("SKIPPED, it needs RabbitMQ: {variable} is not set");
             return None;
         };
         let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
@@ -68,7 +66,10 @@ impl Rabbit {
             let (exchange, key) = (exchange.into(), key.into());
             let properties = BasicProperties::default().with_content_type("application/json".into());
             let options = BasicPublishOptions::default();
-            let _ = self.channel.basic_publish(exchange, key, options, message, properties).await.unwrap();
+            let confirmation =
+                self.channel.basic_publish(exchange, key, options, message, properties).await.unwrap();
+            // Awaited for all together below.
+            drop(confirmation);
         }
         self.channel.wait_for_confirms().await.unwrap();
     }
