@@ -1,6 +1,8 @@
 #!/bin/bash
 # Compares the gateway with nginx as a reverse proxy in front of the same upstream, and prints ratios of requests per
 # second: above 1 the gateway is faster. Both have two workers, no access log, and keep connections to the upstream.
+# The last column compares the processor time that each spends on a request (below 1 the gateway is cheaper); it stays
+# telling when the machine has other work.
 #
 #   cargo build --release -p quintet-gateway && e2e/bench/gateway-vs-nginx.sh [ROUNDS] [SECONDS]
 #
@@ -33,6 +35,7 @@ free_port() {
 upstream=$(free_port) proxy=$(free_port) own=$(free_port)
 
 mkdir -p "$work/files" "$work/data" "$work/temp"
+chmod 755 "$work"
 head -c 1024 /dev/zero | tr '\0' 'x' > "$work/files/small"
 head -c 102400 /dev/zero | tr '\0' 'x' > "$work/files/large"
 
@@ -75,11 +78,11 @@ wrk.body = string.rep("x", 1024)
 LUA
 
 nginx -p "$work" -c "$work/upstream.conf" & pids+=($!)
-nginx -p "$work" -c "$work/proxy.conf" & pids+=($!)
+nginx -p "$work" -c "$work/proxy.conf" & pids+=($!) nginx_pid=$!
 url="http://127.0.0.1:$upstream"
 QUINTET_DATA_DIR="$work/data" QUINTET_AUTH__MODE=open QUINTET_GATEWAY__LISTEN="127.0.0.1:$own" \
   QUINTET_GATEWAY__WORKERS=2 QUINTET_GATEWAY__UPSTREAMS__EVENTS="$url" QUINTET_GATEWAY__UPSTREAMS__TASKS="$url" \
-  "$gateway" & pids+=($!)
+  RUST_LOG=warn "$gateway" & pids+=($!) gateway_pid=$!
 
 for port in "$upstream" "$proxy" "$own"; do
   for _ in $(seq 100); do
@@ -90,29 +93,45 @@ for port in "$upstream" "$proxy" "$own"; do
   exit 1
 done
 
-# Requests per second of one run; a run with a wrong answer does not count.
-run() { # PORT PATH [SCRIPT]
-  local out
-  out=$(wrk -t1 -c"$connections" -d"${seconds}s" ${3:+-s "$3"} "http://127.0.0.1:$1$2")
+# Clock ticks that a process and its children have used.
+ticks() {
+  local pid total=0
+  for pid in "$1" $(pgrep -P "$1" || true); do
+    total=$((total + $(awk '{ print $14 + $15 }' "/proc/$pid/stat")))
+  done
+  echo "$total"
+}
+
+# Requests per second, and ticks for a million requests, of one run; a run with a wrong answer does not count.
+run() { # PID PORT PATH [SCRIPT]
+  local out before after
+  before=$(ticks "$1")
+  out=$(wrk -t1 -c"$connections" -d"${seconds}s" ${4:+-s "$4"} "http://127.0.0.1:$2$3")
+  after=$(ticks "$1")
   if grep -qE "Non-2xx|Socket errors" <<< "$out"; then echo "$out" >&2; exit 1; fi
-  awk '/Requests\/sec/ { print $2 }' <<< "$out"
+  awk -v ticks=$((after - before)) '/requests in/ { count = $1 } /Requests\/sec/ { print $2, ticks * 1e6 / count }' <<< "$out"
 }
 
 median() { sort -g | awk '{ v[NR] = $1 } END { print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 
-printf '%-22s %12s %12s %8s   %s\n' scenario nginx/s gateway/s ratio "ratio of each round"
+printf '%-22s %10s %10s %7s %10s   %s\n' scenario nginx/s gateway/s ratio cpu-ratio "ratio of each round"
 compare() { # NAME PATH [SCRIPT]
-  local theirs=() ours=() ratios=() round a b
-  run "$proxy" "$2" "${3:-}" > /dev/null
-  run "$own" "$2" "${3:-}" > /dev/null
+  local theirs=() ours=() ratios=() costs=() round a b
+  run "$nginx_pid" "$proxy" "$2" "${3:-}" > /dev/null
+  run "$gateway_pid" "$own" "$2" "${3:-}" > /dev/null
   for round in $(seq "$rounds"); do
     # Side by side and in turns, so that whatever else the machine does falls on both.
-    if (( round % 2 )); then a=$(run "$proxy" "$2" "${3:-}"); b=$(run "$own" "$2" "${3:-}")
-    else b=$(run "$own" "$2" "${3:-}"); a=$(run "$proxy" "$2" "${3:-}"); fi
-    theirs+=("$a"); ours+=("$b"); ratios+=("$(awk "BEGIN { printf \"%.2f\", $b / $a }")")
+    if (( round % 2 )); then
+      read -ra a < <(run "$nginx_pid" "$proxy" "$2" "${3:-}"); read -ra b < <(run "$gateway_pid" "$own" "$2" "${3:-}")
+    else
+      read -ra b < <(run "$gateway_pid" "$own" "$2" "${3:-}"); read -ra a < <(run "$nginx_pid" "$proxy" "$2" "${3:-}")
+    fi
+    theirs+=("${a[0]}"); ours+=("${b[0]}"); ratios+=("$(ratio "${b[0]}" "${a[0]}")"); costs+=("$(ratio "${b[1]}" "${a[1]}")")
   done
-  printf '%-22s %12.0f %12.0f %8.2f   %s\n' "$1" "$(printf '%s\n' "${theirs[@]}" | median)" \
-    "$(printf '%s\n' "${ours[@]}" | median)" "$(printf '%s\n' "${ratios[@]}" | median)" "${ratios[*]}"
+  printf '%-22s %10.0f %10.0f %7.2f %10.2f   %s\n' "$1" "$(printf '%s\n' "${theirs[@]}" | median)" \
+    "$(printf '%s\n' "${ours[@]}" | median)" "$(printf '%s\n' "${ratios[@]}" | median)" \
+    "$(printf '%s\n' "${costs[@]}" | median)" "${ratios[*]}"
 }
 
 compare "GET 1 KiB" /v1/events

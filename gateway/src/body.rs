@@ -9,6 +9,7 @@ mod upload;
 pub(crate) use download::{Download, Lease};
 pub(crate) use upload::{Upload, UploadEnd, UploadState};
 
+use crate::server::Phase;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
@@ -33,7 +34,19 @@ pub(crate) enum BrokenBody {
 
 /// The body of an answer.
 #[derive(Debug)]
-pub(crate) struct Body(Source);
+pub(crate) struct Body {
+    source: Source,
+    /// Told when the body has passed: then the client may send its next request.
+    phase: Option<Phase>,
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(phase) = &self.phase {
+            phase.idle();
+        }
+    }
+}
 
 #[derive(Debug)]
 enum Source {
@@ -45,18 +58,23 @@ impl Body {
     /// No body.
     #[must_use]
     pub(crate) fn empty() -> Self {
-        Self(Source::Own(None))
+        Self { source: Source::Own(None), phase: None }
     }
 
     /// A body of one piece.
     pub(crate) fn full(text: impl Into<Bytes>) -> Self {
-        Self(Source::Own(Some(text.into()).filter(|bytes| !bytes.is_empty())))
+        Self { source: Source::Own(Some(text.into()).filter(|bytes| !bytes.is_empty())), phase: None }
     }
 
     /// What a service sends.
     #[must_use]
     pub(crate) fn streamed(download: Download) -> Self {
-        Self(Source::Service(Box::new(download)))
+        Self { source: Source::Service(Box::new(download)), phase: None }
+    }
+
+    /// Tells `phase` when it has passed.
+    pub(crate) fn then_idle(&mut self, phase: Phase) {
+        self.phase = Some(phase);
     }
 }
 
@@ -68,21 +86,21 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
-        match &mut self.0 {
+        match &mut self.source {
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Service(download) => download.poll_next(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.source {
             Source::Own(bytes) => bytes.is_none(),
             Source::Service(download) => download.is_end(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(
                 bytes.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             ),

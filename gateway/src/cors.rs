@@ -3,13 +3,15 @@
 //! `/v2` and `/` follow oslo.middleware as Panko did (`events-v2`, section 10). An answer of a service that already
 //! says who may read it is left alone: annotations and `DTrace` have rules of their own.
 
+use crate::body::Body;
 use crate::routes::{Api, Route};
-use hyper::Method;
+use hyper::body::Incoming;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
+use hyper::{Method, Request, Response, StatusCode};
 
 /// What pages of Panko's clients may read.
 const PANKO_EXPOSED: &str = "X-Auth-Token, X-Subject-Token, X-Service-Token, X-Openstack-Request-Id";
@@ -47,30 +49,41 @@ pub(crate) fn share(api: Api, origin: &HeaderValue, answer: &mut HeaderMap) {
 
 /// The headers that answer a browser which asks before it sends (Fetch standard, "CORS-preflight fetch").
 ///
-/// `None` when this is no such question, when pages are not served at all, or when the service answers for itself.
-#[must_use]
+/// `None` when this is no such question, when pages are not served at all, or when the service answers for itself. At
+/// Panko's root oslo.middleware lets the question through as a GET, and the version document is the body.
 pub(crate) fn preflight(
     route: &Route,
     allowed: &[String],
-    headers: &HeaderMap,
-    method: &Method,
+    request: &mut Request<Incoming>,
 ) -> Option<HeaderMap> {
-    let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-    if *method != Method::OPTIONS || allowed.is_empty() || route.action(&Method::OPTIONS).is_some() {
+    if request.method() != Method::OPTIONS || allowed.is_empty() || route.action(&Method::OPTIONS).is_some() {
         return None;
     }
+    let headers = request.headers();
+    let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
     let is_known = origin(allowed, headers).is_some();
-    if !is_known && route.api != Api::Panko {
+    let is_panko = route.api == Api::Panko;
+    if !is_known && !is_panko {
         return None;
     }
     let mut answer = HeaderMap::new();
     if is_known {
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECS));
-        let methods = if route.api == Api::Panko { asked } else { &route.allow };
-        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, if is_panko { asked } else { &route.allow }.clone());
         if let Some(names) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
     }
+    if is_panko && request.uri().path() == "/" {
+        *request.method_mut() = Method::GET;
+    }
     Some(answer)
+}
+
+/// The answer to a preflight, but for its headers: nothing more is said.
+#[must_use]
+pub(crate) fn nothing_more(api: Api) -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = if api == Api::Panko { StatusCode::OK } else { StatusCode::NO_CONTENT };
+    answer
 }

@@ -30,9 +30,16 @@ pub(crate) enum Foreign {
 pub(crate) fn check_host(headers: &HeaderMap, own: &[String]) -> Result<(), Foreign> {
     let Some(host) = headers.get(HOST) else { return Ok(()) };
     let host = host.to_str().map_err(|_odd| Foreign::Host)?;
-    let name = without_port(host).trim_end_matches('.').to_ascii_lowercase();
-    let is_local = name == "localhost" || name.ends_with(".localhost");
-    if is_local || is_address(&name) || own.contains(&name) { Ok(()) } else { Err(Foreign::Host) }
+    let name = without_port(host).trim_end_matches('.');
+    let is_own = |own: &String| own.eq_ignore_ascii_case(name);
+    let is_local = ends_with_word(name, "localhost");
+    if is_local || is_address(name) || own.iter().any(is_own) { Ok(()) } else { Err(Foreign::Host) }
+}
+
+/// Whether the last part of a host name is `word`.
+fn ends_with_word(name: &str, word: &str) -> bool {
+    let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
+    last.eq_ignore_ascii_case(word)
 }
 
 /// Refuses what another site's page asks for, if it changes something or opens a websocket.

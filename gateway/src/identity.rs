@@ -16,7 +16,7 @@ pub(crate) use signed::SignedCache;
 
 use crate::fault::Fault;
 use crate::gateway::Gateway;
-use crate::routes::{Access, Action, Api};
+use crate::routes::{Access, Api};
 use crate::server::Worker;
 use hyper::header::HeaderMap;
 use shared::config::AuthMode;
@@ -36,28 +36,38 @@ const PROXY_PERMISSIONS: [&str; 5] = [
     "cloud->capabilities->_",
 ];
 
-/// Who is calling, and as whom services shall see him.
+/// Who is calling, when that needs no look at the store: in the open mode, and for what everybody may have.
+///
+/// # Errors
+/// [`Fault::BadRequest`] for an identity header that cannot be one.
+pub(crate) fn known_at_once(
+    gateway: &Gateway,
+    api: Api,
+    access: Access,
+    headers: &HeaderMap,
+) -> Option<Result<Arc<Caller>, Fault>> {
+    match (gateway.mode, access) {
+        (AuthMode::Open, _) if api == Api::Panko => {
+            Some(claimed(headers).map(|claims| Arc::new(Caller::new(everybody_as(claims)))))
+        }
+        (AuthMode::Open, _) => Some(Ok(Arc::clone(&gateway.everybody))),
+        (AuthMode::Secure, Access::Public) => Some(Ok(Arc::clone(&gateway.nobody))),
+        (AuthMode::Secure, Access::Permission | Access::Admin) => None,
+    }
+}
+
+/// Who is calling, by credentials or by what a trusted proxy says.
 ///
 /// # Errors
 /// [`Fault::Unauthorized`] without credentials or with wrong ones, [`Fault::TooMany`] after too many wrong ones,
 /// [`Fault::BadRequest`] for an identity header that cannot be one, [`Fault::StoreAway`].
-pub(crate) async fn find_caller(
+pub(crate) async fn log_in(
     worker: &Worker,
     api: Api,
-    action: Option<&Action>,
     headers: &HeaderMap,
     peer: IpAddr,
 ) -> Result<Arc<Caller>, Fault> {
     let gateway = &worker.gateway;
-    if gateway.mode == AuthMode::Open {
-        if api == Api::Panko {
-            return Ok(Arc::new(Caller::new(everybody_as(claimed(headers)?))));
-        }
-        return Ok(Arc::clone(&gateway.everybody));
-    }
-    if action.is_some_and(|action| action.access == Access::Public) {
-        return Ok(Arc::clone(&gateway.nobody));
-    }
     let Some(credentials) = Credentials::read(headers) else {
         return from_proxy(gateway, api, headers, peer);
     };

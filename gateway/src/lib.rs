@@ -4,6 +4,7 @@
 //! direction: route table, guard, identity, limits, and on to a service or a page. Errors that the gateway makes
 //! itself look as the API that owns the path would have made them.
 
+mod alarm;
 mod body;
 mod cache;
 mod config;
@@ -17,6 +18,7 @@ mod metrics;
 mod model;
 mod pages;
 mod proxy;
+mod request;
 mod routes;
 mod schema;
 mod serve;

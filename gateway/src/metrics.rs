@@ -95,7 +95,24 @@ impl GatewayMetrics {
     /// Durations for one worker.
     #[must_use]
     pub(crate) fn timers(&self) -> Timers {
-        Timers { metrics: self.metrics.clone(), known: RefCell::default() }
+        Timers { metrics: self.metrics.clone(), known: RefCell::default(), latest: RefCell::default() }
+    }
+}
+
+/// Counts a request for as long as it is being answered, however that ends.
+pub(crate) struct Underway(IntGauge);
+
+impl Underway {
+    /// One more.
+    pub(crate) fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -103,6 +120,8 @@ impl GatewayMetrics {
 pub(crate) struct Timers {
     metrics: Metrics,
     known: RefCell<HashMap<Key, Histogram>>,
+    /// The one of the request before, which is usually the one of the next.
+    latest: RefCell<Option<(Key, Histogram)>>,
 }
 
 /// Listener, route, method, status.
@@ -120,12 +139,19 @@ impl Timers {
     ) {
         let method = method_label(method);
         let key = (door.pinned, route.map_or(usize::MAX, |route| route.index), method, status);
+        let mut latest = self.latest.borrow_mut();
+        if let Some((of, histogram)) = latest.as_ref()
+            && *of == key
+        {
+            return histogram.observe(secs);
+        }
         let mut known = self.known.borrow_mut();
         let histogram = known.entry(key).or_insert_with(|| {
             let route = route.map_or("unmatched", |route| route.pattern.as_str());
             self.metrics.request_duration(method, route, status.as_str())
         });
         histogram.observe(secs);
+        *latest = Some((key, histogram.clone()));
     }
 }
 

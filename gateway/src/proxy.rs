@@ -7,6 +7,7 @@ pub(crate) use headers::Forwarded;
 pub(crate) use headers::prepare;
 pub(crate) use tunnel::is_asked;
 
+use crate::alarm::Alarm;
 use crate::body::{Body, Download, Lease, Upload, UploadEnd, UploadState};
 use crate::fault::Fault;
 use crate::limits::RETRY_AFTER_SECS;
@@ -15,13 +16,18 @@ use crate::server::Worker;
 use crate::upstream::{Attempt, Backend, Pool, Refusal, Returned, Ticket};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::{Request, Response, StatusCode};
-use std::pin::{Pin, pin};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::time::timeout_at;
+use tokio::time::Instant;
 
 /// Tries of one request at most.
 const TRIES: usize = 3;
+
+/// Timers that a worker keeps.
+const ALARMS: usize = 1024;
 
 /// How a request is passed on.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) class: Class,
     /// Whether a failed try may be repeated although the service may have seen it.
     pub(crate) is_retryable: bool,
+    /// When the request began.
+    pub(crate) started: Instant,
     /// Time from the end of the request to the head of the answer.
     pub(crate) patience: Duration,
 }
@@ -61,7 +69,8 @@ pub(crate) async fn forward(
     if upgrade.is_some() {
         tunnel::ask(request.headers_mut());
     }
-    let Begun { mut answer, connection, ticket } = exchange(worker, backend, plan, request).await?;
+    let mut slot = Some(request);
+    let Begun { mut answer, connection, ticket } = exchange(worker, backend, plan, &mut slot).await?;
     let in_flight = ticket.into_in_flight();
     if let Some(client) = upgrade
         && answer.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -85,25 +94,25 @@ pub(crate) async fn forward(
 
 /// Asks one replica after another as far as that is safe and paid for.
 async fn exchange(
-    worker: &Rc<Worker>,
+    worker: &Worker,
     backend: &Backend,
     plan: Plan,
-    mut request: Request<Upload>,
+    slot: &mut Option<Request<Upload>>,
 ) -> Result<Begun, Fault> {
     let name = plan.service.name();
-    let upload = request.body().state();
-    let spare = plan.is_retryable && upload.end() == UploadEnd::Complete;
+    let Some(upload) = slot.as_ref().map(|request| request.body().state()) else {
+        return Err(Fault::Unreachable(name));
+    };
+    // Where there is no other replica, a second try would meet the same trouble, and copies cost time.
+    let may_repeat = plan.is_retryable && upload.end() == UploadEnd::Complete && backend.replica_count() > 1;
     let mut failed_at: Option<Rc<Pool>> = None;
     backend.budget.deposit();
     for tries_left in (0..TRIES).rev() {
         let ticket = backend.choose(failed_at.as_ref()).map_err(|refusal| refused(refusal, plan.service))?;
-        let copy = (spare && tries_left > 0).then(|| duplicate(&request));
-        let outcome = {
-            let attempt = pin!(ticket.pool.send(request));
-            within(attempt, &upload, plan.patience).await
-        };
+        let copy = slot.as_ref().filter(|_| may_repeat && tries_left > 0).map(duplicate);
+        let outcome = within(worker, ticket.pool.send(slot, plan.started), &upload, plan.patience).await;
         let may_retry = || tries_left > 0 && backend.budget.withdraw();
-        request = match outcome {
+        match outcome {
             None => {
                 ticket.failed();
                 return Err(Fault::TimedOut(name));
@@ -114,26 +123,24 @@ async fn exchange(
                     return Ok(Begun { answer, connection, ticket });
                 }
                 ticket.failed();
-                // Another replica may be well; this one has just said what it can say.
-                match copy.filter(|_| backend.replica_count() > 1 && may_retry()) {
-                    Some(copy) => copy,
-                    None => return Ok(Begun { answer, connection, ticket }),
+                *slot = copy.filter(|_| may_retry());
+                if slot.is_none() {
+                    return Ok(Begun { answer, connection, ticket });
                 }
             }
-            Some(Attempt::NotSent(unsent)) => {
+            Some(Attempt::NotSent) => {
                 ticket.failed();
                 if !may_retry() {
                     return Err(Fault::Unreachable(name));
                 }
-                *unsent
             }
             Some(Attempt::BrokeOff(cause)) => {
                 log::debug!("{name} broke off: {cause}");
                 spoilt(&upload, worker)?;
                 ticket.failed();
-                copy.filter(|_| may_retry()).ok_or(Fault::Unreachable(name))?
+                *slot = Some(copy.filter(|_| may_retry()).ok_or(Fault::Unreachable(name))?);
             }
-        };
+        }
         worker.gateway.metrics.retried(plan.service);
         failed_at = Some(Rc::clone(&ticket.pool));
     }
@@ -142,18 +149,24 @@ async fn exchange(
 
 /// Waits for the attempt; the service's time starts anew with every piece of the upload that it takes.
 async fn within(
-    mut attempt: Pin<&mut impl Future<Output = Attempt>>,
+    worker: &Worker,
+    attempt: impl Future<Output = Attempt>,
     upload: &UploadState,
     patience: Duration,
 ) -> Option<Attempt> {
-    loop {
-        let moved_at = upload.moved_at();
-        match timeout_at(moved_at + patience, attempt.as_mut()).await {
-            Ok(outcome) => return Some(outcome),
-            Err(_elapsed) if upload.moved_at() == moved_at => return None,
-            Err(_elapsed) => (),
-        }
+    let mut attempt = pin!(attempt);
+    let kept = worker.alarms.borrow_mut().pop();
+    let mut alarm = kept.unwrap_or_else(|| Alarm::new(patience));
+    let outcome = poll_fn(|cx| match attempt.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => alarm.poll_until(cx, upload.moved_at() + patience).map(|()| None),
+    })
+    .await;
+    let mut kept = worker.alarms.borrow_mut();
+    if kept.len() < ALARMS {
+        kept.push(alarm);
     }
+    outcome
 }
 
 /// Whether it was the client that spoilt the request: then no replica is to blame.
@@ -183,7 +196,7 @@ fn is_sick(status: StatusCode) -> bool {
 /// The same request once more; only for requests without a body.
 fn duplicate(request: &Request<Upload>) -> Request<Upload> {
     debug_assert!(request.body().is_end_stream(), "a body cannot be sent twice");
-    let mut copy = Request::new(Upload::empty());
+    let mut copy = Request::new(Upload::empty(request.body().state().moved_at()));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

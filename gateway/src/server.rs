@@ -3,6 +3,7 @@
 //! One task accepts for all listeners and hands each connection to the worker with the fewest. A worker is a thread
 //! with a runtime of its own; a connection stays with its worker, and so do the worker's connections to services.
 
+mod drain;
 mod io;
 mod listener;
 mod worker;

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// What an answer holds until it has passed.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Download {
         if let Some(connection) = lease.connection.take()
             && is_whole
         {
-            connection.give_back(Instant::now());
+            connection.give_back();
         }
         if !is_whole {
             lease.in_flight.broke_off();

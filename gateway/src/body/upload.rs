@@ -31,23 +31,30 @@ pub(crate) enum UploadEnd {
 }
 
 /// What the rest of the gateway sees of an upload under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct UploadState {
+    started: Instant,
+    /// Only of a body that there is.
+    progress: Option<Rc<Progress>>,
+}
+
+#[derive(Debug)]
+struct Progress {
     end: Cell<UploadEnd>,
     moved_at: Cell<Instant>,
 }
 
 impl UploadState {
-    /// How it ended.
+    /// How it ended; a body that there is not was complete from the start.
     #[must_use]
     pub(crate) fn end(&self) -> UploadEnd {
-        self.end.get()
+        self.progress.as_ref().map_or(UploadEnd::Complete, |progress| progress.end.get())
     }
 
     /// When the last piece passed; a service's time to answer starts here.
     #[must_use]
     pub(crate) fn moved_at(&self) -> Instant {
-        self.moved_at.get()
+        self.progress.as_ref().map_or(self.started, |progress| progress.moved_at.get())
     }
 }
 
@@ -57,37 +64,34 @@ pub(crate) struct Upload {
     source: Option<Incoming>,
     limit_bytes: u64,
     left_bytes: u64,
-    state: Rc<UploadState>,
+    state: UploadState,
     phase: Option<Phase>,
 }
 
 impl Upload {
     /// A body that may hold `limit_bytes`; `phase` tells the client's connection when all of it is there.
     #[must_use]
-    pub(crate) fn new(source: Incoming, limit_bytes: u64, phase: Phase) -> Self {
-        let is_empty = source.is_end_stream();
-        let end = if is_empty { UploadEnd::Complete } else { UploadEnd::Open };
-        let state = Rc::new(UploadState { end: Cell::new(end), moved_at: Cell::new(Instant::now()) });
-        Self {
-            source: (!is_empty).then_some(source),
-            limit_bytes,
-            left_bytes: limit_bytes,
-            state,
-            phase: Some(phase),
+    pub(crate) fn new(source: Incoming, limit_bytes: u64, phase: &Phase, started: Instant) -> Self {
+        if source.is_end_stream() {
+            return Self::empty(started);
         }
+        let progress = Progress { end: Cell::new(UploadEnd::Open), moved_at: Cell::new(started) };
+        let state = UploadState { started, progress: Some(Rc::new(progress)) };
+        let phase = Some(phase.clone());
+        Self { source: Some(source), limit_bytes, left_bytes: limit_bytes, state, phase }
     }
 
     /// No body.
     #[must_use]
-    pub(crate) fn empty() -> Self {
-        let state = UploadState { end: Cell::new(UploadEnd::Complete), moved_at: Cell::new(Instant::now()) };
-        Self { source: None, limit_bytes: 0, left_bytes: 0, state: Rc::new(state), phase: None }
+    pub(crate) fn empty(started: Instant) -> Self {
+        let state = UploadState { started, progress: None };
+        Self { source: None, limit_bytes: 0, left_bytes: 0, state, phase: None }
     }
 
     /// How it is going.
     #[must_use]
-    pub(crate) fn state(&self) -> Rc<UploadState> {
-        Rc::clone(&self.state)
+    pub(crate) fn state(&self) -> UploadState {
+        self.state.clone()
     }
 
     /// Reads the rest of the body away, so that the client gets to read the refusal.
@@ -102,11 +106,13 @@ impl Upload {
     }
 
     fn finish(&mut self, end: UploadEnd) {
-        self.state.end.set(end);
+        if let Some(progress) = &self.state.progress {
+            progress.end.set(end);
+        }
         if end == UploadEnd::Complete
             && let Some(phase) = self.phase.take()
         {
-            phase.answering();
+            phase.body_complete();
         }
     }
 
@@ -115,7 +121,9 @@ impl Upload {
         &mut self,
         frame: Option<Result<Frame<Bytes>, hyper::Error>>,
     ) -> Option<Result<Frame<Bytes>, BrokenBody>> {
-        self.state.moved_at.set(Instant::now());
+        if let Some(progress) = &self.state.progress {
+            progress.moved_at.set(Instant::now());
+        }
         match frame {
             None => {
                 self.finish(UploadEnd::Complete);

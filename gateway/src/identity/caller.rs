@@ -1,7 +1,7 @@
 //! A caller who has been let in, and what he may do.
 
 use crate::fault::Fault;
-use crate::routes::{Access, Action, Api, Route};
+use crate::routes::{Access, Api};
 use shared::identity::Principal;
 use shared::permission::Patterns;
 use std::sync::Arc;
@@ -29,17 +29,22 @@ impl Caller {
         }
     }
 
-    /// Refuses what the caller may not do.
+    /// Refuses what the caller may not do; `wanted` are the words of the permission it takes.
     ///
     /// # Errors
-    /// [`Fault::Forbidden`] naming the permission that is missing.
-    pub(crate) fn check(&self, route: &Route, action: &Action, path: &str) -> Result<(), Fault> {
-        match action.access {
+    /// [`Fault::Forbidden`] naming what is missing.
+    pub(crate) fn check(
+        &self,
+        access: Access,
+        wanted: impl FnOnce() -> Vec<String>,
+        api: Api,
+    ) -> Result<(), Fault> {
+        match access {
             Access::Public => Ok(()),
             Access::Admin if self.principal.has_role("admin") => Ok(()),
             Access::Admin => Err(Fault::Forbidden("The role admin is required.".into())),
             Access::Permission if self.may_everything => Ok(()),
-            Access::Permission => self.check_permission(route.api, &route.permission(action, path)),
+            Access::Permission => self.check_permission(api, &wanted()),
         }
     }
 

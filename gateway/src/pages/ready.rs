@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use shared::db::DbError;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Longest time one check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -67,13 +68,14 @@ async fn service(backend: &Backend) -> Result<(), String> {
 }
 
 async fn replica(pool: &Rc<Pool>) -> Result<(), &'static str> {
-    let mut request = Request::new(Upload::empty());
+    let now = Instant::now();
+    let mut request = Request::new(Upload::empty(now));
     *request.uri_mut() = hyper::Uri::from_static("/readyz");
     request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("gateway"));
-    match tokio::time::timeout(CHECK_TIMEOUT, pool.send(request)).await {
+    match tokio::time::timeout(CHECK_TIMEOUT, pool.send(&mut Some(request), now)).await {
         Err(_elapsed) => Err("no answer in time"),
         Ok(Attempt::Answered(answer, _)) if answer.status().is_success() => Ok(()),
         Ok(Attempt::Answered(..)) => Err("not ready"),
-        Ok(Attempt::NotSent(_) | Attempt::BrokeOff(_)) => Err("not reachable"),
+        Ok(Attempt::NotSent | Attempt::BrokeOff(_)) => Err("not reachable"),
     }
 }

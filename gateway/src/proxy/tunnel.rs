@@ -15,7 +15,7 @@ pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
         let mut values = headers.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
         values.any(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case(wanted)))
     };
-    has(CONNECTION, "upgrade") && has(UPGRADE, "websocket")
+    headers.contains_key(UPGRADE) && has(CONNECTION, "upgrade") && has(UPGRADE, "websocket")
 }
 
 /// Puts the wish for a websocket back, which was taken off with the other headers of the connection.

@@ -202,7 +202,7 @@ impl Spelling {
 
 /// Whether no segment means "here" or "above", in any spelling: a service that resolves them would be led astray.
 fn is_plain(path: &str) -> bool {
-    if !path.contains("/.") && !path.contains('%') {
+    if !path.bytes().any(|byte| byte == b'.' || byte == b'%') {
         return true;
     }
     path.split('/').all(|segment| !matches!(&*decoded(segment), "." | ".."))

@@ -1,31 +1,34 @@
-//! A client's socket that does not wait for ever: neither for the rest of a request nor for a reader that has
-//! stopped reading.
+//! A client's socket that does not wait for ever: neither for the rest of a request, nor for the next one, nor for a
+//! reader that has stopped reading.
 
+use crate::alarm::Alarm;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 /// What is expected of the client at the moment. Shared by its socket and its request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Phase(Arc<AtomicU8>);
 
-/// The head of a request, once its first byte is there.
-const HEAD: u8 = 0;
+/// Nothing, or the first byte of a request.
+const IDLE: u8 = 0;
+/// The rest of the head that has begun.
+const HEAD: u8 = 1;
 /// More of a request's body.
-const BODY: u8 = 1;
+const BODY: u8 = 2;
 /// Nothing: it is our turn, or a websocket's.
-const ANSWERING: u8 = 2;
+const ANSWERING: u8 = 3;
 
 impl Phase {
     /// The next request is welcome.
-    pub(crate) fn head(&self) {
-        self.0.store(HEAD, Relaxed);
+    pub(crate) fn idle(&self) {
+        self.0.store(IDLE, Relaxed);
     }
 
     /// The rest of the body is awaited.
@@ -38,64 +41,81 @@ impl Phase {
         self.0.store(ANSWERING, Relaxed);
     }
 
-    fn get(&self) -> u8 {
-        self.0.load(Relaxed)
+    /// The body is complete. When the answer has been faster than the body, this comes too late to matter.
+    pub(crate) fn body_complete(&self) {
+        // Whether it was still awaited is of no interest.
+        let _ = self.0.compare_exchange(BODY, ANSWERING, Relaxed, Relaxed);
     }
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Between two requests.
+    pub(super) idle: Duration,
+    /// For a head; between two pieces of a body or of our answer.
+    pub(super) busy: Duration,
 }
 
 /// A client's socket.
 pub(super) struct ClientIo {
     stream: TcpStream,
     phase: Phase,
-    patience: Duration,
-    reading: Option<Pin<Box<Sleep>>>,
-    writing: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    /// The phase in which we wait, and until when.
+    reading: Option<(u8, Instant)>,
+    writing: Option<Instant>,
+    read_alarm: Alarm,
+    write_alarm: Option<Alarm>,
 }
 
 impl ClientIo {
-    pub(super) fn new(stream: TcpStream, phase: Phase, patience: Duration) -> Self {
-        Self { stream, phase, patience, reading: None, writing: None }
+    pub(super) fn new(stream: TcpStream, phase: Phase, patience: Patience) -> Self {
+        let read_alarm = Alarm::new(patience.idle);
+        Self { stream, phase, patience, reading: None, writing: None, read_alarm, write_alarm: None }
     }
 
-    /// Bytes came: the head of a request has a time from its first byte on, a body from its last.
+    /// Bytes came. A head has its time from the first byte on, a body from its last.
     fn note_read(&mut self) {
-        let deadline = Instant::now() + self.patience;
-        match (self.phase.get(), &mut self.reading) {
-            (ANSWERING, reading) => *reading = None,
-            (_, reading @ None) => *reading = Some(Box::pin(sleep(self.patience))),
-            (BODY, Some(reading)) => reading.as_mut().reset(deadline),
-            (_, Some(_)) => (),
+        match self.phase.0.load(Relaxed) {
+            IDLE => self.phase.0.store(HEAD, Relaxed),
+            BODY => self.reading = None,
+            _ => (),
         }
     }
 
     /// No bytes came: whether it has been too long.
-    fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.phase.get() {
-            ANSWERING => self.reading = None,
-            BODY if self.reading.is_none() => self.reading = Some(Box::pin(sleep(self.patience))),
-            _ => (),
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let phase = self.phase.0.load(Relaxed);
+        if phase == ANSWERING {
+            return Poll::Pending;
         }
-        poll_deadline(&mut self.reading, cx)
+        let deadline = match self.reading {
+            Some((since, deadline)) if since == phase => deadline,
+            _ => Instant::now() + if phase == IDLE { self.patience.idle } else { self.patience.busy },
+        };
+        self.reading = Some((phase, deadline));
+        ready!(self.read_alarm.poll_until(cx, deadline));
+        Poll::Ready(Err(stopped()))
     }
 
     fn note_write<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.writing = None;
+            // The next request is waited for from now on, not from before this answer.
+            self.reading = None;
             return outcome;
         }
-        let patience = self.patience;
-        self.writing.get_or_insert_with(|| Box::pin(sleep(patience)));
-        match poll_deadline(&mut self.writing, cx) {
-            Poll::Ready(Err(cause)) => Poll::Ready(Err(cause)),
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-        }
+        let busy = self.patience.busy;
+        let deadline = *self.writing.get_or_insert_with(|| Instant::now() + busy);
+        let alarm = self.write_alarm.get_or_insert_with(|| Alarm::new(busy));
+        ready!(alarm.poll_until(cx, deadline));
+        Poll::Ready(Err(stopped()))
     }
 }
 
-fn poll_deadline(deadline: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    let Some(sleep) = deadline else { return Poll::Pending };
-    std::task::ready!(sleep.as_mut().poll(cx));
-    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client stopped")))
+fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client stopped")
 }
 
 impl AsyncRead for ClientIo {
@@ -106,7 +126,7 @@ impl AsyncRead for ClientIo {
     ) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         match outcome {
-            Poll::Pending => self.poll_reading(cx),
+            Poll::Pending => self.poll_patience(cx),
             Poll::Ready(_) => {
                 self.note_read();
                 outcome

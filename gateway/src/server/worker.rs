@@ -1,7 +1,9 @@
 //! A worker: one thread, its runtime, and everything that belongs to it alone.
 
-use super::io::{ClientIo, Phase};
+use super::drain::Drain;
+use super::io::{ClientIo, Patience, Phase};
 use super::listener::Door;
+use crate::alarm::Alarm;
 use crate::gateway::Gateway;
 use crate::identity::{Logins, SignedCache};
 use crate::metrics::Timers;
@@ -9,10 +11,10 @@ use crate::serve;
 use crate::upstream::Backend;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use shared::stop::Stop;
-use std::cell::Cell;
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -66,6 +68,8 @@ pub(crate) struct Worker {
     pub(crate) signed: SignedCache,
     /// Credentials checked a moment ago.
     pub(crate) logins: Logins,
+    /// Timers for services' answers, kept for the next request.
+    pub(crate) alarms: RefCell<Vec<Alarm>>,
     /// Where durations go.
     pub(crate) timers: Timers,
     /// Told when this worker is to end.
@@ -73,7 +77,7 @@ pub(crate) struct Worker {
     connections: Arc<AtomicUsize>,
     /// Held by everything that is still under way.
     alive: mpsc::Sender<()>,
-    draining: Cell<bool>,
+    drain: Rc<Drain>,
 }
 
 impl Worker {
@@ -119,7 +123,7 @@ impl Worker {
     /// Whether the worker takes no new requests any more.
     #[must_use]
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.drain.has_begun()
     }
 }
 
@@ -135,12 +139,13 @@ async fn run(
         backends: gateway.backends(number),
         signed: SignedCache::default(),
         logins: Logins::default(),
+        alarms: RefCell::default(),
         timers: gateway.metrics.timers(),
         gateway,
         stop: Stop::default(),
         connections,
         alive,
-        draining: Cell::new(false),
+        drain: Rc::default(),
     });
     while let Some(arrival) = arriving.recv().await {
         match tokio::net::TcpStream::from_std(arrival.stream) {
@@ -152,7 +157,7 @@ async fn run(
             Err(cause) => log::warn!("connection lost on its way to a worker: {cause}"),
         }
     }
-    worker.draining.set(true);
+    worker.drain.begin();
     worker.stop.stop();
     drop(worker);
     // Every task holds a sender; when the last is gone there is nothing more to wait for.
@@ -182,7 +187,11 @@ async fn serve_connection(
     let (limits, timeouts) = (&worker.gateway.config.limits, &worker.gateway.config.timeouts);
     let phase = Phase::default();
     let Ok(local) = stream.local_addr() else { return };
-    let io = ClientIo::new(stream, phase.clone(), Duration::from_secs(timeouts.client_secs));
+    let patience = Patience {
+        idle: Duration::from_secs(timeouts.keep_alive_secs),
+        busy: Duration::from_secs(timeouts.client_secs),
+    };
+    let io = ClientIo::new(stream, phase.clone(), patience);
     let service = {
         let worker = Rc::clone(&worker);
         service_fn(move |request| {
@@ -190,22 +199,23 @@ async fn serve_connection(
         })
     };
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(timeouts.keep_alive_secs))
+        .header_read_timeout(None)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(READ_BUFFER_BYTES))
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let outcome = tokio::select! {
-        biased;
-        outcome = connection.as_mut() => outcome,
-        () = worker.stop.stopped() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut listening = None;
+    let outcome = poll_fn(|cx| {
+        if listening.is_none() {
+            listening = Some(worker.drain.listen(cx.waker()));
         }
-    };
-    if let Err(cause) = outcome {
+        if worker.drain.has_begun() {
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx)
+    });
+    if let Err(cause) = outcome.await {
         log::debug!("connection from {peer} ended: {cause}");
     }
 }

@@ -101,7 +101,9 @@ impl Backend {
         if peers.is_empty() {
             return Err(if self.is_installed { Refusal::NoReplica } else { Refusal::NotInstalled });
         }
-        let now = self.clock.now().timestamp_micros();
+        // The time matters only to replicas that rest.
+        let is_any_open = peers.iter().any(|peer| peer.replica.breaker().is_open());
+        let now = if is_any_open { self.clock.now().timestamp_micros() } else { 0 };
         let is_avoided = |peer: &Peer| avoid.is_some_and(|pool| Rc::ptr_eq(pool, &peer.pool));
         if let Some(ticket) = self
             .better_of_two(&peers, now)

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,12 +31,14 @@ pub(crate) struct Pool {
     address: SocketAddr,
     connect_timeout: Duration,
     idle: RefCell<Vec<Idle>>,
+    /// When the last request went out; near enough for the age of connections.
+    used_at: Cell<Instant>,
 }
 
 #[derive(Debug)]
 struct Idle {
     sender: SendRequest<Upload>,
-    since: Instant,
+    used_at: Instant,
 }
 
 /// A connection on its way back to its pool.
@@ -44,7 +46,7 @@ struct Idle {
 pub(crate) struct Returned {
     pool: Rc<Pool>,
     sender: SendRequest<Upload>,
-    upload: Rc<UploadState>,
+    upload: UploadState,
 }
 
 /// How one try went.
@@ -52,19 +54,19 @@ pub(crate) struct Returned {
 pub(crate) enum Attempt {
     /// An answer, and its connection.
     Answered(Response<Incoming>, Returned),
-    /// No connection; the request is unharmed.
-    NotSent(Box<Request<Upload>>),
+    /// No connection; the request is where it was.
+    NotSent,
     /// The connection broke off after the request was on its way.
     BrokeOff(hyper::Error),
 }
 
 impl Returned {
     /// Puts the connection back for the next request, unless this one is not all out yet: a service may answer early.
-    pub(crate) fn give_back(self, now: Instant) {
+    pub(crate) fn give_back(self) {
         let is_free = self.upload.end() == UploadEnd::Complete && !self.sender.is_closed();
         let mut idle = self.pool.idle.borrow_mut();
         if is_free && idle.len() < IDLE_CONNECTIONS {
-            idle.push(Idle { sender: self.sender, since: now });
+            idle.push(Idle { sender: self.sender, used_at: self.pool.used_at.get() });
         }
     }
 }
@@ -73,42 +75,52 @@ impl Pool {
     /// No connections yet.
     #[must_use]
     pub(crate) fn new(address: SocketAddr, connect_timeout: Duration) -> Self {
-        Self { address, connect_timeout, idle: RefCell::new(Vec::new()) }
+        Self { address, connect_timeout, idle: RefCell::default(), used_at: Cell::new(Instant::now()) }
     }
 
-    /// Sends `request` on an idle connection, else on a new one.
-    pub(crate) async fn send(self: &Rc<Self>, mut request: Request<Upload>) -> Attempt {
-        while let Some(mut sender) = self.take_idle() {
-            // The service may have closed it meanwhile; then the request comes back and the next one is tried.
-            if sender.ready().await.is_err() {
+    /// Sends the request of `slot` on an idle connection, else on a new one. A request that was not sent stays in its
+    /// slot.
+    pub(crate) async fn send(self: &Rc<Self>, slot: &mut Option<Request<Upload>>, now: Instant) -> Attempt {
+        self.used_at.set(now);
+        while let Some(mut sender) = self.take_idle(now) {
+            // The service may have closed it meanwhile; then the request stays and the next connection is tried.
+            if !sender.is_ready() && sender.ready().await.is_err() {
                 continue;
             }
-            match self.send_on(sender, request).await {
-                Attempt::NotSent(unsent) => request = *unsent,
-                outcome @ (Attempt::Answered(..) | Attempt::BrokeOff(_)) => return outcome,
+            let outcome = self.send_on(sender, slot).await;
+            if !matches!(outcome, Attempt::NotSent) {
+                return outcome;
             }
         }
         match self.connect().await {
-            Some(sender) => self.send_on(sender, request).await,
-            None => Attempt::NotSent(Box::new(request)),
+            Some(sender) => self.send_on(sender, slot).await,
+            None => Attempt::NotSent,
         }
     }
 
-    async fn send_on(self: &Rc<Self>, mut sender: SendRequest<Upload>, request: Request<Upload>) -> Attempt {
+    async fn send_on(
+        self: &Rc<Self>,
+        mut sender: SendRequest<Upload>,
+        slot: &mut Option<Request<Upload>>,
+    ) -> Attempt {
+        let Some(request) = slot.take() else { return Attempt::NotSent };
         let upload = request.body().state();
         match sender.try_send_request(request).await {
             Ok(answer) => Attempt::Answered(answer, Returned { pool: Rc::clone(self), sender, upload }),
             Err(mut failure) => match failure.take_message() {
-                Some(unsent) => Attempt::NotSent(Box::new(unsent)),
+                Some(unsent) => {
+                    *slot = Some(unsent);
+                    Attempt::NotSent
+                }
                 None => Attempt::BrokeOff(failure.into_error()),
             },
         }
     }
 
-    fn take_idle(&self) -> Option<SendRequest<Upload>> {
+    fn take_idle(&self, now: Instant) -> Option<SendRequest<Upload>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(last) = idle.pop() {
-            if last.since.elapsed() >= IDLE_TIME {
+            if now.saturating_duration_since(last.used_at) >= IDLE_TIME {
                 // The others are older still.
                 idle.clear();
                 return None;

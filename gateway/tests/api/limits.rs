@@ -236,3 +236,25 @@ async fn further_connections_wait_for_a_place() {
     drop(first);
     assert_eq!(second.message().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn a_stream_may_be_quiet_for_longer_than_an_idle_connection() {
+    let service = Service::new().await;
+    let setup = Setup::default().service("tasks", &service.url).with(|config| {
+        config.timeouts.keep_alive_secs = 1;
+        config.timeouts.client_secs = 1;
+        config.timeouts.idle_secs = 1;
+    });
+    let gateway = setup.start().await;
+    let mut client = gateway.connect().await;
+    client.send(get("/v1/tasks/7/watch")).await;
+    let mut wire = service.accept().await;
+    wire.message().await.unwrap();
+    wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    client.head().await.unwrap();
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(1500), client.more()).await.is_err());
+    wire.send("3\r\nabc\r\n0\r\n\r\n").await;
+    assert_eq!(client.chunk().await.unwrap(), b"abc");
+    assert_eq!(client.chunk().await, None);
+    assert!(client.is_ended().await, "but then it is an idle connection");
+}
