@@ -257,18 +257,29 @@ pub(crate) enum DeadLettersCommand {
         #[command(flatten)]
         server: Server,
     },
-    /// Try a message again, for instance after mending the definitions
+    /// Try messages again, for instance after mending the definitions
     Replay {
-        /// Number of the letter
-        id: i64,
+        #[command(flatten)]
+        which: Which,
         #[command(flatten)]
         server: Server,
     },
-    /// Remove a message for good
+    /// Remove messages for good
     Drop {
-        /// Number of the letter
-        id: i64,
+        #[command(flatten)]
+        which: Which,
         #[command(flatten)]
         server: Server,
     },
+}
+
+/// One letter or all.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// Number of the letter
+    pub(crate) id: Option<i64>,
+    /// All letters that are there
+    #[arg(long)]
+    pub(crate) all: bool,
 }

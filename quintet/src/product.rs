@@ -63,6 +63,7 @@ macro_rules! service {
 pub(crate) fn services() -> Vec<ServiceKind> {
     vec![
         service!(events_svc, events_svc::check),
+        service!(streams_svc, streams_svc::check),
         service!(annotate_svc, |config: &annotate_svc::config::Config, _: &Common| config.validate()),
         service!(dtrace_svc, |config: &dtrace_svc::config::Config, _: &Common| config.validate()),
     ]
@@ -97,7 +98,8 @@ impl Product {
         let clock: SharedClock = Arc::new(SystemClock);
         let (mut running, mut upstreams) = (Vec::new(), Upstreams::new());
         for service in services().into_iter().filter(|service| wanted.contains(service.name)) {
-            let started = (service.start)(source, &common, key.clone(), clock.clone());
+            let source = with_neighbours(source, &upstreams)?;
+            let started = (service.start)(&source, &common, key.clone(), clock.clone());
             let started = started.with_context(|| format!("{} cannot start", service.name))?;
             upstreams.insert(service.name.to_owned(), vec![started.url()]);
             running.push(started);
@@ -129,6 +131,16 @@ impl Product {
             service.stop().await;
         }
     }
+}
+
+/// Tells a service where the services of this process are that it asks for things; the settings' own address wins.
+fn with_neighbours(source: &Source, upstreams: &Upstreams) -> anyhow::Result<Source> {
+    let streams: streams_svc::config::Config = source.section(streams_svc::NAME)?;
+    let events = upstreams.get(events_svc::NAME).and_then(|urls| urls.first());
+    Ok(match events {
+        Some(url) if streams.events_url.is_empty() => source.clone().with("streams.events_url", url),
+        _ => source.clone(),
+    })
 }
 
 /// Checks the names of targets; `all` stands for everything.

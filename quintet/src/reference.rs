@@ -12,7 +12,8 @@ pub(crate) fn markdown() -> String {
          Made by `quintet config reference`; do not edit.\n\n\
          Settings are read from `quintet.toml`, then from `QUINTET_SECTION__KEY` variables, then from flags; the \
          later wins. The variable of `gateway.listen` is `QUINTET_GATEWAY__LISTEN`. A list may be one text with \
-         commas. A key nobody knows stops the start.\n",
+         commas. `key[].name` is a key of each entry of a list of tables: `[[key]]` in the file, \
+         `[{name=\"…\"}]` in a variable. A key nobody knows stops the start.\n",
     );
     push_section(&mut text, "Common", "", &schemars::schema_for!(Common));
     for section in product::sections() {
@@ -26,7 +27,7 @@ fn push_section(text: &mut String, title: &str, prefix: &str, schema: &Schema) {
     push_keys(text, prefix, schema.as_value(), schema.as_value(), None);
 }
 
-/// One row for each key; keys of a nested table follow with dotted names.
+/// One row for each key; keys of a nested table follow with dotted names, those of a list's entries with `[]`.
 fn push_keys(text: &mut String, prefix: &str, root: &Value, schema: &Value, defaults: Option<&Value>) {
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.into_iter().flatten() {
@@ -37,13 +38,18 @@ fn push_keys(text: &mut String, prefix: &str, root: &Value, schema: &Value, defa
             push_keys(text, &key, root, inner, default);
             continue;
         }
+        let is_required = || schema.get("required")?.as_array()?.iter().find(|required| *required == name);
         let shown = match default {
+            None if is_required().is_some() => "required".to_owned(),
             None | Some(Value::Null) => "unset".to_owned(),
             Some(value) => format!("`{value}`"),
         };
         let meaning = property.get("description").or_else(|| inner.get("description"));
         let meaning = meaning.and_then(Value::as_str).unwrap_or("").replace('\n', " ").replace('|', "\\|");
         text.push_str(&format!("| `{key}` | {shown} | {meaning} |\n"));
+        if let Some(entry) = inner.get("items").map(|items| resolve(root, items)) {
+            push_keys(text, &format!("{key}[]"), root, entry, None);
+        }
     }
 }
 

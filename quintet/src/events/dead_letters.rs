@@ -4,7 +4,7 @@ use crate::cli::{DeadLettersCommand, OutputFormat};
 use crate::client::Client;
 use crate::output::{Rows, plain, print_json};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Where the gateway shows them.
 const PATH: &str = "/admin/events/dead-letters";
@@ -17,18 +17,45 @@ pub(crate) async fn run(command: DeadLettersCommand) -> anyhow::Result<()> {
             print_json(&Client::new(server)?.get(&format!("{PATH}/{id}"), &[]).await?);
             Ok(())
         }
-        DeadLettersCommand::Replay { id, server } => {
+        DeadLettersCommand::Replay { which, server } => {
             let client = Client::new(server)?;
-            let request = client.request(Method::POST, &format!("{PATH}/{id}/replay"));
-            print_json(&client.send(request).await?.json().await?);
+            print_json(&match which.id {
+                Some(id) => post(&client, &format!("{PATH}/{id}/replay")).await?,
+                None => replay_all(&client).await?,
+            });
             Ok(())
         }
-        DeadLettersCommand::Drop { id, server } => {
+        DeadLettersCommand::Drop { which, server } => {
             let client = Client::new(server)?;
-            client.send(client.request(Method::DELETE, &format!("{PATH}/{id}"))).await?;
+            match which.id {
+                Some(id) => {
+                    client.send(client.request(Method::DELETE, &format!("{PATH}/{id}"))).await?;
+                }
+                None => print_json(&client.send(client.request(Method::DELETE, PATH)).await?.json().await?),
+            }
             Ok(())
         }
     }
+}
+
+async fn post(client: &Client, path: &str) -> anyhow::Result<Value> {
+    Ok(client.send(client.request(Method::POST, path)).await?.json().await?)
+}
+
+/// Replays in bounded calls, each going on where the last ended; answers the sums.
+async fn replay_all(client: &Client) -> anyhow::Result<Value> {
+    let (mut sums, mut next) = (Map::new(), Some(0));
+    while let Some(after) = next {
+        let step = post(client, &format!("{PATH}/replay?after={after}")).await?;
+        next = step.get("next").and_then(Value::as_i64);
+        for (name, count) in step.as_object().into_iter().flatten() {
+            if let Some(count) = count.as_u64().filter(|_| name != "next") {
+                let sum = sums.get(name).and_then(Value::as_u64).unwrap_or(0);
+                sums.insert(name.clone(), (sum + count).into());
+            }
+        }
+    }
+    Ok(sums.into())
 }
 
 async fn list(client: &Client, output: OutputFormat) -> anyhow::Result<()> {
