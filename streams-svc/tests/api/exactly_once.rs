@@ -1,1 +1,175 @@
-//! Later.
+//! Every event joins once and every pipeline counts once, whoever else is at work and whoever dies.
+
+use crate::common::{Fixture, PIPELINES, TRIGGERS, event, part};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use streams_svc::config::Config;
+use streams_svc::drive::{Follower, Worker};
+use streams_svc::engine::Task;
+use streams_svc::store::{self, Finished, Outcome, Place, Taken};
+
+const INSTANCES: usize = 40;
+const EVENTS: usize = 400;
+
+/// Events of forty instances on one day, in turn.
+fn events() -> impl Iterator<Item = Json> {
+    (0..EVENTS).map(|number| {
+        let instance = json!({ "instance_id": format!("i{}", number % INSTANCES) });
+        event("compute.instance.update", &format!("m{number}"), "2015-02-27T15:00:00", instance)
+    })
+}
+
+/// Instances of the streams, each with the ids of its events; every instance is there once.
+async fn members(fixture: &Fixture) -> Vec<(String, BTreeSet<String>)> {
+    let streams = fixture.get("/v1/streams?details=1&limit=1000").await.json();
+    let member = |stream: &Json| {
+        let events = stream["events"].as_array().unwrap();
+        let ids: BTreeSet<String> =
+            events.iter().map(|event| event["message_id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(ids.len(), events.len());
+        (stream["distinguishing_traits"]["instance_id"].as_str().unwrap().to_owned(), ids)
+    };
+    let mut members: Vec<_> = streams.as_array().unwrap().iter().map(member).collect();
+    members.sort();
+    members
+}
+
+fn expected() -> Vec<(String, BTreeSet<String>)> {
+    let ids = |instance| (0..EVENTS).filter(move |number| number % INSTANCES == instance);
+    let mut expected: Vec<_> = (0..INSTANCES)
+        .map(|instance| (format!("i{instance}"), ids(instance).map(|number| format!("m{number}")).collect()))
+        .collect();
+    expected.sort();
+    expected
+}
+
+#[actix_web::test]
+async fn followers_at_the_same_time_share_the_feed_without_doubles_or_gaps() {
+    let fixture = Fixture::new();
+    fixture.events.extend(events());
+    *fixture.events.page.lock().unwrap() = Some(7);
+    let follow = || async {
+        let mut follower = Follower::new(fixture.state.clone());
+        while follower.step(Duration::ZERO).await.unwrap() > 0 {}
+    };
+    tokio::join!(follow(), follow(), follow());
+    assert_eq!(members(&fixture).await, expected());
+    follow().await;
+    assert_eq!(members(&fixture).await, expected(), "once more changes nothing");
+}
+
+#[actix_web::test]
+async fn piece_of_the_feed_that_somebody_has_taken_is_not_taken_again() {
+    let fixture = Fixture::new();
+    fixture
+        .add(event("compute.instance.update", "m1", "2015-02-27T15:00:00", json!({ "instance_id": "i" })))
+        .await;
+    let ends = (Place::default(), Place { xid: 0, id: 1 });
+    let again = fixture.database.db.write(move |conn| store::add_events(conn, 0, ends, &[], 0)).await;
+    assert!(again.unwrap().is_none());
+    let cursors = fixture.database.db.read(store::list_cursors).await.unwrap();
+    assert!(cursors.iter().all(|(_, place)| *place == ends.1), "{cursors:?}");
+}
+
+/// Streams that are ready to fire.
+async fn ready() -> Fixture {
+    let triggers = TRIGGERS.replace(
+        "- event_type: compute.instance.exists\n    traits:",
+        "- event_type: '*.ready'\n    nothing:",
+    );
+    let triggers = triggers.split("    nothing:").next().unwrap();
+    let fixture = Fixture::with(part(triggers, PIPELINES), &Config::default());
+    fixture.events.extend((0..30).map(|number| {
+        let instance = json!({ "instance_id": format!("i{number}") });
+        event("compute.instance.ready", &format!("m{number}"), "2015-02-27T15:00:00", instance)
+    }));
+    fixture.follow().await;
+    fixture.set_clock("2015-02-27T16:00:00");
+    fixture
+}
+
+#[actix_web::test]
+async fn workers_at_the_same_time_run_every_pipeline_once() {
+    let fixture = ready().await;
+    let work = || async {
+        let mut worker = Worker::new(fixture.state.clone());
+        let mut count = 0;
+        loop {
+            match worker.round().await.unwrap() {
+                0 => break count,
+                some => count += some,
+            }
+        }
+    };
+    let (one, other, third) = tokio::join!(work(), work(), work());
+    assert_eq!(one + other + third, 30);
+    let reports = fixture.database.db.read(|conn| store::list_outgoing(conn, 1000)).await.unwrap();
+    // One `.failed` with U0 each: the streams have no exists.
+    assert_eq!(reports.len(), 30);
+    let count = fixture.get("/v1/streams/count?state=completed").await.json();
+    assert_eq!(count, json!([{ "count": 30 }]));
+}
+
+async fn take(fixture: &Fixture, lease_until: i64) -> Vec<Taken> {
+    let now = shared::datetime::to_micros(crate::common::at("2015-02-27T16:00:00"));
+    fixture
+        .database
+        .db
+        .write(move |conn| store::take(conn, Task::Fire, now, (now, lease_until), 1))
+        .await
+        .unwrap()
+}
+
+#[actix_web::test]
+async fn stream_of_a_dead_worker_returns_and_what_it_brings_too_late_is_discarded() {
+    let fixture = ready().await;
+    let noon = shared::datetime::to_micros(crate::common::at("2015-02-27T16:00:00"));
+    let taken = take(&fixture, noon + 60_000_000).await.remove(0);
+    let id = taken.id;
+    assert_eq!(fixture.states(id).await, ["active", "firing"]);
+
+    // As long as the lease holds, neither a reset nor another worker gets the stream.
+    let put = || actix_web::test::TestRequest::put().uri(&format!("/v1/streams/{id}"));
+    assert_eq!(fixture.send(put()).await.status, 200);
+    assert_eq!(fixture.work().await, 29);
+    assert_eq!(fixture.states(id).await, ["active", "firing"]);
+
+    fixture.set_clock("2015-02-27T16:01:01");
+    assert_eq!(fixture.work().await, 1);
+    assert_eq!(fixture.states(id).await, ["active", "firing", "retry_fire", "firing", "completed"]);
+    let before = fixture.events.all().len();
+
+    let late = Finished { taken, outcome: Outcome::Purged, new_events: vec!["{}".to_owned()] };
+    let lost = fixture.database.db.write(move |conn| store::finish(conn, &[late], noon)).await.unwrap();
+    assert_eq!(lost, 1);
+    fixture.work().await;
+    assert_eq!(fixture.events.all().len(), before);
+    assert_eq!(fixture.one(&format!("/v1/streams/{id}")).await["state"], "completed");
+}
+
+#[actix_web::test]
+async fn user_may_reset_a_stream_whose_lease_is_over() {
+    let fixture = ready().await;
+    let id = take(&fixture, 0).await[0].id;
+    let put = actix_web::test::TestRequest::put().uri(&format!("/v1/streams/{id}"));
+    assert_eq!(fixture.send(put).await.status, 200);
+    assert_eq!(fixture.states(id).await, ["active", "firing", "retry_fire"]);
+}
+
+#[actix_web::test]
+async fn partitions_are_shared_among_the_living() {
+    let fixture = Fixture::new();
+    let db = &fixture.database.db;
+    let count = usize::try_from(db.write(store::start_partitions).await.unwrap()).unwrap();
+    let share = async |me: &'static str, now: i64, dead: i64| {
+        db.write(move |conn| store::share_partitions(conn, me, now, dead)).await.unwrap()
+    };
+    assert_eq!(share("a", 100, 0).await.len(), count);
+    assert_eq!(share("b", 101, 0).await.len(), 0, "nobody is robbed");
+    let fair = count.div_ceil(2);
+    assert_eq!(share("a", 102, 0).await.len(), fair);
+    assert_eq!(share("b", 103, 0).await.len(), count - fair);
+    // `a` was not seen since 102.
+    assert_eq!(share("b", 200, 150).await.len(), count);
+}

@@ -1,1 +1,141 @@
-//! Later.
+//! Single streams, methods and paths (streams-events-v1.md, sections 1 and 5).
+
+use crate::common::{Fixture, event};
+use actix_web::http::{Method, StatusCode};
+use actix_web::test::TestRequest;
+use serde_json::{Value as Json, json};
+
+/// A stream with one event and id 1.
+async fn one() -> Fixture {
+    let fixture = Fixture::new();
+    fixture
+        .add(event("compute.instance.update", "m1", "2015-02-27T15:00:00", json!({ "instance_id": "i" })))
+        .await;
+    fixture
+}
+
+fn request(method: &Method, uri: &str) -> TestRequest {
+    TestRequest::with_uri(uri).method(method.clone())
+}
+
+#[actix_web::test]
+async fn unknown_stream_is_an_empty_list_to_read_and_404_to_change() {
+    let fixture = one().await;
+    let answer = fixture.get("/v1/streams/77").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "[]"));
+    assert_eq!(answer.headers.get("content-type").unwrap(), "application/json; charset=utf-8");
+    for method in [Method::PUT, Method::DELETE] {
+        let answer = fixture.send(request(&method, "/v1/streams/77")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(answer.json(), json!({ "title": "Not Found", "description": "stream 77 not found" }));
+    }
+    assert_eq!(fixture.get("/v1/streams/77/history").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(fixture.get("/v1/streams/99999999999999999999").await.body, "[]");
+    for id in ["x", "-1", "1.0", "%00"] {
+        assert_eq!(fixture.get(&format!("/v1/streams/{id}")).await.status, StatusCode::BAD_REQUEST, "{id}");
+    }
+}
+
+#[actix_web::test]
+async fn delete_removes_the_stream_and_its_links_whatever_its_state() {
+    let fixture = one().await;
+    let answer = fixture.send(request(&Method::DELETE, "/v1/streams/1/")).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ""));
+    assert_eq!(fixture.get("/v1/streams/1").await.body, "[]");
+    assert_eq!(fixture.states(1).await, ["active", "deleted"]);
+    assert_eq!(fixture.events.all().len(), 1, "events stay");
+    let left = fixture.database.db.read(|conn| streams_svc::store::list_events(conn, 1)).await.unwrap();
+    assert_eq!(left, [""; 0]);
+    // Its place is free, and its id is not used again.
+    fixture
+        .add(event("compute.instance.update", "m2", "2015-02-27T15:01:00", json!({ "instance_id": "i" })))
+        .await;
+    assert_eq!(fixture.ids("/v1/streams").await, [2]);
+}
+
+#[actix_web::test]
+async fn post_is_the_method_that_its_header_names() {
+    let fixture = one().await;
+    let post = |named: &'static str| {
+        request(&Method::POST, "/v1/streams/1").insert_header(("X-HTTP-Method-Override", named))
+    };
+    assert_eq!(fixture.send(post("put")).await.status, StatusCode::OK);
+    assert_eq!(fixture.states(1).await, ["active"], "a reset leaves an active stream alone");
+    assert_eq!(fixture.send(post("PATCH")).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        fixture.send(request(&Method::POST, "/v1/streams/1")).await.status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
+    assert_eq!(fixture.send(post("Delete")).await.status, StatusCode::OK);
+    assert_eq!(fixture.get("/v1/streams").await.body, "[]");
+}
+
+#[actix_web::test]
+async fn other_methods_are_refused_with_what_is_allowed() {
+    let fixture = one().await;
+    for (path, allow) in [
+        ("/v1/streams", "GET, HEAD, OPTIONS"),
+        ("/v1/streams/", "GET, HEAD, OPTIONS"),
+        ("/v1/streams/1", "GET, HEAD, PUT, DELETE, OPTIONS"),
+        ("/v1/streams/1/history", "GET, HEAD, OPTIONS"),
+        ("/v1/streams/match", "POST, OPTIONS"),
+        ("/v1/streams/reload", "POST, OPTIONS"),
+        ("/v1/streams/tail", "GET, OPTIONS"),
+        ("/v1/streams/debug", "GET, OPTIONS"),
+    ] {
+        let refused = fixture.send(request(&Method::PATCH, path)).await;
+        assert_eq!((refused.status, refused.body.as_str()), (StatusCode::METHOD_NOT_ALLOWED, ""), "{path}");
+        assert_eq!(refused.headers.get("allow").unwrap(), allow, "{path}");
+        let options = fixture.send(request(&Method::OPTIONS, path)).await;
+        assert_eq!((options.status, options.body.as_str()), (StatusCode::NO_CONTENT, ""), "{path}");
+        assert_eq!(options.headers.get("allow").unwrap(), allow, "{path}");
+    }
+    let head = fixture.send(request(&Method::HEAD, "/v1/streams/1")).await;
+    assert_eq!(head.status, StatusCode::OK);
+    assert_eq!(fixture.get("/v1/streams/1/2/3").await.status, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
+async fn dry_run_says_which_trigger_takes_an_event_and_why_not() {
+    let fixture = one().await;
+    let dry_run = async |event: Json| {
+        let answer = fixture.send(TestRequest::post().uri("/v1/streams/match").set_json(event)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.json()
+    };
+    let day = json!({ "__type__": "timex.TimeRange", "begin": "2015-02-27T00:00:00", "end": "2015-02-28T00:00:00" });
+    let found = |instance: &str, stream: Json| {
+        json!([{
+            "trigger": "test_trigger", "matches": true,
+            "distinguishing_traits": { "instance_id": instance, "timestamp": day }, "stream": stream,
+        }])
+    };
+    let update = |instance: &str| json!({ "event_type": "compute.instance.update", "instance_id": instance });
+    assert_eq!(dry_run(update("i")).await, found("i", json!(1)));
+    assert_eq!(dry_run(update("j")).await, found("j", Json::Null));
+    assert_eq!(
+        dry_run(json!({ "event_type": "compute.instance.update" })).await,
+        json!([{ "trigger": "test_trigger", "matches": false, "reasons": ["not 'instance_id'"] }])
+    );
+    assert_eq!(fixture.ids("/v1/streams").await, [1], "nothing was stored");
+    for body in ["", "[]", "{}", "{\"event_type\": 5}"] {
+        let answer = fixture.send(TestRequest::post().uri("/v1/streams/match").set_payload(body)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    let long = fixture
+        .send(TestRequest::post().uri("/v1/streams/match").set_payload(vec![b' '; (1 << 20) + 1]))
+        .await;
+    assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[actix_web::test]
+async fn processed_is_true_once_every_partition_has_passed_the_place() {
+    let fixture = one().await;
+    let processed = async |query: &str| fixture.get(&format!("/internal/processed?{query}")).await.json();
+    assert_eq!(processed("after=0-1").await, json!({ "processed": true }));
+    assert_eq!(processed("after=0-2&wait_ms=20").await, json!({ "processed": false }));
+    let waiting = processed("after=0-2&wait_ms=10000");
+    let adding = fixture.add(event("other", "m2", "2015-02-27T15:01:00", json!({})));
+    assert_eq!(tokio::join!(waiting, adding).0, json!({ "processed": true }));
+    assert_eq!(fixture.get("/internal/processed?after=x").await.status, StatusCode::BAD_REQUEST);
+}
