@@ -1,6 +1,7 @@
 //! Every route of the event service.
 
 mod dead_letters;
+mod emitted;
 mod events_v1;
 mod feed;
 mod notifications;
@@ -15,5 +16,6 @@ pub fn routes(cfg: &mut ServiceConfig) {
     notifications::routes(cfg);
     v2::routes(cfg);
     feed::routes(cfg);
+    emitted::routes(cfg);
     dead_letters::routes(cfg);
 }

@@ -4,10 +4,16 @@ use super::events_v1::json;
 use crate::config::Config;
 use crate::engine::{Accepted, Notifications};
 use crate::error::Error;
+use crate::store;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde_json::value::RawValue;
 use shared::body;
+use shared::db::Db;
+
+/// Names a place in the feed.
+const FEED_CURSOR: HeaderName = HeaderName::from_static("x-quintet-feed-cursor");
 
 /// The input routes.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -27,6 +33,7 @@ async fn create_notifications(
     payload: Payload,
     config: Data<Config>,
     notifications: Data<Notifications>,
+    db: Data<Db>,
 ) -> Result<HttpResponse, Error> {
     let is_ndjson = ["application/x-ndjson", "application/ndjson", "application/jsonl"]
         .contains(&req.content_type().to_ascii_lowercase().as_str());
@@ -40,6 +47,11 @@ async fn create_notifications(
     });
     let mut response = json(answer.to_string());
     *response.status_mut() = actix_web::http::StatusCode::ACCEPTED;
+    // The events are stored: whoever cannot wait for their streams still hears that.
+    let end = db.read(|conn| Ok::<_, Error>(store::feed_end(conn)?)).await;
+    if let Some(end) = end.ok().and_then(|end| HeaderValue::from_str(&end.to_string()).ok()) {
+        response.headers_mut().insert(FEED_CURSOR, end);
+    }
     Ok(response)
 }
 

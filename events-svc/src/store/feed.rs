@@ -62,3 +62,17 @@ pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize) -> Result<Feed,
     let place = |row: Row| (Cursor { xid: row.xid, id: row.id }, row.members);
     Ok(Feed { events: rows.into_iter().map(place).collect() })
 }
+
+/// The place of the last event committed by now: everything stored before this call is at it or before it.
+///
+/// # Errors
+/// When the database fails.
+pub fn feed_end(conn: &mut DbConn) -> Result<Cursor, StoreError> {
+    let mut sql = Sql::new("SELECT xid, id, '' AS members FROM events ORDER BY ");
+    match conn {
+        DbConn::Sqlite(_) => sql.push("id DESC LIMIT 1"),
+        DbConn::Postgres(_) => sql.push("xid DESC, id DESC LIMIT 1"),
+    };
+    let rows: Vec<Row> = load(conn, sql)?;
+    Ok(rows.first().map_or_else(Cursor::default, |row| Cursor { xid: row.xid, id: row.id }))
+}

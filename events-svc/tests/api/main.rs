@@ -11,6 +11,7 @@
 mod amqp;
 mod common;
 mod dead_letters;
+mod emitted;
 mod events_v1;
 mod feed;
 mod lists;

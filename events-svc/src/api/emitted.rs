@@ -1,0 +1,81 @@
+//! `POST /internal/events`: events that other services have made, stored as they are, without conversion.
+
+use super::events_v1::json;
+use crate::engine::Ingest;
+use crate::error::Error;
+use crate::model::{Event, Trait, TraitValue};
+use crate::store::{Prepared, prepare};
+use actix_web::HttpResponse;
+use actix_web::web::{self, Bytes, Data, PayloadConfig, ServiceConfig};
+use chrono::NaiveDateTime;
+use serde_json::Value;
+
+/// Largest body.
+const MAX_BODY: usize = 64 << 20;
+
+/// The internal input.
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    let limit = PayloadConfig::new(MAX_BODY);
+    cfg.service(web::resource("/internal/events").app_data(limit).post(create_events));
+}
+
+/// A list of v1 objects. Answers how many were received, saved, duplicate and invalid, once they are durable: a
+/// known message id makes a duplicate, so the same list may be sent again.
+async fn create_events(body: Bytes, ingest: Data<Ingest>) -> Result<HttpResponse, Error> {
+    let list: Vec<Value> = serde_json::from_slice(&body)
+        .map_err(|cause| Error::Invalid(format!("expected a list of events: {cause}")))?;
+    let received = list.len();
+    let events: Vec<Prepared> = list.iter().filter_map(readable).collect();
+    let (count, invalid) = (events.len(), received - events.len());
+    ingest.count("invalid", invalid);
+    let saved = ingest.store(events).await?.saved();
+    let answer = serde_json::json!({
+        "received": received, "saved": saved, "duplicate": count - saved, "invalid": invalid
+    });
+    Ok(json(answer.to_string()))
+}
+
+/// An event, or a line in the log.
+fn readable(object: &Value) -> Option<Prepared> {
+    let event = read(object).ok_or_else(|| "no id, type or time".to_owned());
+    match event.and_then(|event| prepare(&event).map_err(|cause| cause.to_string())) {
+        Ok(prepared) => Some(prepared),
+        Err(cause) => {
+            log::error!("an event of another service cannot be stored: {cause}");
+            None
+        }
+    }
+}
+
+fn read(object: &Value) -> Option<Event> {
+    let text = |name| object.get(name).and_then(Value::as_str).map(str::to_owned);
+    let is_trait = |name: &str| !["message_id", "event_type", "timestamp", "_mark"].contains(&name);
+    let traits = object.as_object()?.iter().filter(|(name, _)| is_trait(name));
+    Some(Event {
+        message_id: text("message_id")?,
+        event_type: text("event_type")?,
+        generated: instant(object.get("timestamp")?)?,
+        traits: traits
+            .filter_map(|(name, json)| Some(Trait { name: name.clone(), value: value(json)? }))
+            .collect(),
+        raw: None,
+    })
+}
+
+fn instant(json: &Value) -> Option<NaiveDateTime> {
+    shared::datetime::parse(json.get("datetime").unwrap_or(json).as_str()?)
+}
+
+/// Null is no trait; what has no type of its own becomes text.
+fn value(json: &Value) -> Option<TraitValue> {
+    let float = || json.as_f64().filter(|float| float.is_finite()).map(TraitValue::Float);
+    match json {
+        Value::Null => None,
+        Value::String(text) => Some(TraitValue::Text(text.clone())),
+        Value::Number(number) => number.as_i64().map(TraitValue::Integer).or_else(float),
+        Value::Object(members) if members.get("__type__").is_some_and(|kind| kind == "datetime") => {
+            instant(json).map(TraitValue::Datetime)
+        }
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Some(TraitValue::Text(json.to_string())),
+    }
+}

@@ -1,0 +1,47 @@
+//! `POST /internal/events`: events of other services.
+
+use crate::common::Fixture;
+use actix_web::http::StatusCode;
+use actix_web::test::TestRequest;
+use serde_json::{Value, json};
+
+fn time(text: &str) -> Value {
+    json!({ "__type__": "datetime", "datetime": text })
+}
+
+fn verdict() -> Value {
+    json!({
+        "message_id": "v1", "event_type": "compute.instance.exists.verified", "timestamp": time("2015-02-28T00:27:18"),
+        "stream_id": 7, "load": 2.0, "error": "None", "launched_at": time("2015-02-27T15:31:24.5"), "gone": null,
+    })
+}
+
+#[actix_web::test]
+async fn event_is_stored_once_with_the_types_of_its_traits() {
+    let fixture = Fixture::new();
+    let post = |list: Value| fixture.send(TestRequest::post().uri("/internal/events").set_json(list));
+    let first = post(json!([verdict(), { "message_id": "v2" }, 5])).await;
+    assert_eq!(first.status, StatusCode::OK);
+    assert_eq!(first.json(), json!({ "received": 3, "saved": 1, "duplicate": 0, "invalid": 2 }));
+    let again = post(json!([verdict()])).await;
+    assert_eq!(again.json(), json!({ "received": 1, "saved": 0, "duplicate": 1, "invalid": 0 }));
+
+    let mut expected = verdict();
+    expected.as_object_mut().unwrap().remove("gone");
+    expected["launched_at"] = time("2015-02-27T15:31:24.500000");
+    assert_eq!(fixture.get("/v1/events/v1").await.json(), json!([expected]));
+    assert_eq!(fixture.get("/v1/events?traits=stream_id:7").await.json().as_array().unwrap().len(), 1);
+    assert_eq!(post(json!({})).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[actix_web::test]
+async fn answer_to_notifications_names_the_place_behind_their_events() {
+    let fixture = Fixture::new();
+    let notification = json!({ "message_id": "n1", "event_type": "a.b", "publisher_id": "p", "payload": {} });
+    let answer = fixture.send(TestRequest::post().uri("/v1/notifications").set_json(notification)).await;
+    let named = answer.headers.get("x-quintet-feed-cursor").unwrap().to_str().unwrap().to_owned();
+    let feed = fixture.get("/internal/feed?wait_ms=5000").await.json();
+    assert_eq!(feed["cursor"], named.as_str());
+    let behind = fixture.get(&format!("/internal/feed?after={named}")).await.json();
+    assert_eq!(behind["events"], json!([]));
+}
