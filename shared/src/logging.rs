@@ -10,9 +10,13 @@ tokio::task_local! {
     pub static REQUEST_ID: String;
 }
 
+/// What is logged when `RUST_LOG` says nothing. The AMQP client's own lines tell again, as errors, what the service
+/// reports and mends.
+const DEFAULT_FILTER: &str = "info,actix_server=warn,lapin=off,tracing::span=off";
+
 /// Starts logging for this process; a second call does nothing.
 pub fn init() {
-    let mut builder = Builder::from_env(Env::default().default_filter_or("info,actix_server=warn"));
+    let mut builder = Builder::from_env(Env::default().default_filter_or(DEFAULT_FILTER));
     if !std::io::stderr().is_terminal() {
         builder.format(|out, record| {
             let line = json_line(&out.timestamp_micros().to_string(), record);

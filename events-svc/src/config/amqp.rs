@@ -379,6 +379,49 @@ mod tests {
         }
     }
 
+    fn section(text: &str) -> Result<crate::config::Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("quintet.toml");
+        std::fs::write(&file, text).unwrap();
+        shared::config::Source::load(Some(&file))?.section("events")
+    }
+
+    #[test]
+    fn brokers_and_queues_are_lists_of_tables() {
+        let config = section(
+            "[[events.amqp]]\nurl = \"amqp://u:hunter2@a/v\"\nprefetch = 5\n\
+             [[events.amqp.queues]]\nqueue = \"q\"\nexchanges = \"nova, glance\"\nexchange_type = \"direct\"\n\
+             queue_type = \"quorum\"\n[[events.amqp.queues]]\nqueue = \"r\"\ndeclare = false\n\
+             [[events.amqp]]\nlayout = \"openstack\"\n",
+        )
+        .unwrap();
+        config.validate().unwrap();
+        let queues = config.amqp[0].filled_queues();
+        assert_eq!(queues[0].exchanges, ["nova", "glance"]);
+        assert_eq!(
+            (queues[0].exchange_type, queues[0].queue_type),
+            (ExchangeType::Direct, Some(QueueType::Quorum))
+        );
+        assert_eq!((queues[0].declare, queues[1].declare), (true, false));
+        assert_eq!((config.amqp[0].prefetch, config.amqp[1].prefetch), (5, 100));
+        assert_eq!(config.amqp[1].layout, Layout::Openstack);
+        assert!(!serde_json::to_string(&config).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn unknown_keys_and_missing_names_are_refused_with_their_place() {
+        for (text, named) in [
+            ("[[events.amqp]]\nurll = \"x\"\n", "urll"),
+            ("[[events.amqp]]\n[[events.amqp.queues]]\nname = \"x\"\n", "name"),
+            ("[[events.amqp]]\n[[events.amqp.queues]]\ndurable = true\n", "queue"),
+            ("[[events.amqp]]\nlayout = \"kafka\"\n", "kafka"),
+            ("[[events.amqp]]\nprefetch = 70000\n", "prefetch"),
+        ] {
+            let error = section(text).unwrap_err().to_string();
+            assert!(error.contains(named) && error.contains("quintet.toml"), "{error}");
+        }
+    }
+
     #[test]
     fn what_can_never_work_is_refused() {
         let refusal = |change: fn(&mut Broker)| {

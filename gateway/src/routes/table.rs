@@ -271,7 +271,8 @@ pub(crate) const AREAS: &[Area] = &[
         slash: Unknown,
         prefixes: &["/admin/events/dead-letters"],
         rows: &[
-            ("", &[get("").access(Admin)]),
+            ("", &[get("").access(Admin), delete("").access(Admin)]),
+            ("/replay", &[post("").access(Admin)]),
             ("/{id}", &[get("").access(Admin), delete("").access(Admin)]),
             ("/{id}/replay", &[post("").access(Admin)]),
         ],

@@ -33,6 +33,7 @@ fn paths_of_the_contracts_find_their_routes() {
         ("/api/annotation/dtrace", "/api/annotation/{id}"),
         ("/annotation/query", "/annotation/query"),
         ("/api/annotations/graphite", "/api/annotations/graphite"),
+        ("/admin/events/dead-letters/replay", "/admin/events/dead-letters/replay"),
         ("/admin/events/dead-letters/7/replay", "/admin/events/dead-letters/{id}/replay"),
         ("/docs/openapi/events-v2.json", "/docs/{*file}"),
     ] {
