@@ -61,6 +61,8 @@ pub(crate) const AREAS: &[Area] = &[
             ("/count", &[get("cloud->streams->list")]),
             ("/match", &[post("cloud->streams->match")]),
             ("/tail", &[get("cloud->streams->list").class(Stream)]),
+            ("/debug", &[get("cloud->streams->debug")]),
+            ("/reload", &[post("cloud->streams->reload")]),
             (
                 "/{id}",
                 &[get("streams->{id}->get"), put("streams->{id}->edit"), delete("streams->{id}->delete")],
