@@ -119,7 +119,12 @@ impl Link {
     async fn publish(&self, message: &Message) -> Result<(), HandlerError> {
         match self.confirmed(message).await.map_err(HandlerError::new)? {
             Confirmation::Ack(None) => Ok(()),
-            other => Err(HandlerError::new(format_args!("the broker refused the message: {other:?}"))),
+            Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => Err(HandlerError::new(
+                format_args!("the broker returned the message: {}", returned.reply_text),
+            )),
+            Confirmation::Nack(None) | Confirmation::NotRequested => {
+                Err(HandlerError::new("the broker did not take the message"))
+            }
         }
     }
 

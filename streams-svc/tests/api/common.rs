@@ -86,7 +86,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Json {
-        serde_json::from_str(&self.body).unwrap_or_else(|cause| panic!("{cause}: {}", self.body))
+        serde_json::from_str(&self.body).expect(&self.body)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The stream service through its routes and its workers, on a real database: SQLite, or PostgreSQL when
 //! `QUINTET_TEST_POSTGRES_URL` is set.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
 mod exactly_once;

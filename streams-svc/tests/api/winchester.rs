@@ -45,7 +45,7 @@ fn typed(value: &Json) -> Json {
         Json::Number(number) if number.is_i64() => ("int", value.clone()),
         Json::Number(_) => ("float", value.clone()),
         range if range["__type__"] == "timex.TimeRange" => ("range", json!([range["begin"], range["end"]])),
-        _ => ("datetime", plain(value)),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => ("datetime", plain(value)),
     };
     json!({ "t": kind, "v": value })
 }
