@@ -1,9 +1,13 @@
 //! Settings of the DTrace service: section `dtrace`.
 
+use crate::engine::RemoteServer;
+use crate::executor::{Limits, Setting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::config::ConfigError;
+use shared::config::{ConfigError, list_or_commas};
 use shared::server::Listen;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Section `dtrace`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -11,22 +15,91 @@ use shared::server::Listen;
 pub struct Config {
     /// Internal listener.
     pub listen: Listen,
+    /// What runs scripts on this machine: `auto`, `bpftrace`, `dtrace`, `simulated`; `remote`: nothing does, only the
+    /// remote servers.
+    pub executor: Setting,
+    /// This machine's name among the servers of a run.
+    pub server: String,
+    /// Virtual machines (zones) on this machine.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub vms: Vec<String>,
+    /// Further servers: DTrace services on other machines, which share this installation's internal key.
+    pub remotes: BTreeMap<String, RemoteServer>,
+    /// The program `bpftrace`.
+    pub bpftrace_path: PathBuf,
+    /// The program `dtrace`.
+    pub dtrace_path: PathBuf,
+    /// What one tracer may use.
+    pub tracer: Limits,
+    /// How many runs, for how long.
+    pub runs: RunLimits,
+    /// Internal route of the gateway that tells whose a bearer token is, for tokens in websocket messages.
+    pub identity_url: Option<String>,
     /// Largest body taken, in bytes, after inflating.
     pub max_body_bytes: usize,
     /// Largest script, in bytes: name, text, config and metadata together.
     pub max_script_bytes: usize,
+    /// Largest message taken from a websocket, in bytes.
+    pub max_message_bytes: usize,
+    /// Seconds after which a listener who takes nothing is cut off, and within which one must answer a ping twice.
+    pub listener_timeout_secs: u64,
     /// Origins of web pages that may read answers with credentials; empty: the original's `*`.
-    #[serde(deserialize_with = "shared::config::list_or_commas")]
+    #[serde(deserialize_with = "list_or_commas")]
     pub cors_origins: Vec<String>,
+}
+
+/// Bounds of runs.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunLimits {
+    /// Milliseconds between two messages of a run, 50 to 60 000. The original's is 1000.
+    pub interval_millis: u64,
+    /// Runs at once.
+    pub max_runs: usize,
+    /// Runs at once that one user has started.
+    pub max_runs_per_user: usize,
+    /// Listeners at once, of all runs together.
+    pub max_listeners: usize,
+    /// Messages that are kept of a recorded run.
+    pub max_recorded_messages: usize,
+    /// Bytes of messages that are kept of a recorded run.
+    pub max_recorded_bytes: usize,
+    /// Runs that the audit log keeps; the oldest go first.
+    pub max_runs_kept: i64,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: Listen::default(),
+            executor: Setting::default(),
+            server: "local".into(),
+            vms: Vec::new(),
+            remotes: BTreeMap::new(),
+            bpftrace_path: "bpftrace".into(),
+            dtrace_path: "dtrace".into(),
+            tracer: Limits::default(),
+            runs: RunLimits::default(),
+            identity_url: None,
             max_body_bytes: 1 << 20,
             max_script_bytes: 4 << 20,
+            max_message_bytes: 64 << 10,
+            listener_timeout_secs: 10,
             cors_origins: Vec::new(),
+        }
+    }
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self {
+            interval_millis: 1000,
+            max_runs: 32,
+            max_runs_per_user: 8,
+            max_listeners: 2048,
+            max_recorded_messages: 7200,
+            max_recorded_bytes: 32 << 20,
+            max_runs_kept: 100_000,
         }
     }
 }
@@ -37,13 +110,34 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Conflict`] naming the key.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let refuse = |text: &str| Err(ConfigError::Conflict(format!("dtrace.{text}")));
-        if !(1024..=16 << 20).contains(&self.max_body_bytes) {
-            return refuse("max_body_bytes: expected 1024 to 16777216");
+        let runs = &self.runs;
+        let no_tracer = self.executor == Setting::Remote && self.remotes.is_empty();
+        let is_url =
+            |server: &RemoteServer| server.url.starts_with("http://") || server.url.starts_with("https://");
+        let checks = [
+            ((1024..=16 << 20).contains(&self.max_body_bytes), "max_body_bytes: expected 1024 to 16777216"),
+            (
+                (self.max_body_bytes..=64 << 20).contains(&self.max_script_bytes),
+                "max_script_bytes: expected dtrace.max_body_bytes to 67108864",
+            ),
+            (
+                (1024..=16 << 20).contains(&self.max_message_bytes),
+                "max_message_bytes: expected 1024 to 16777216",
+            ),
+            ((1..=3600).contains(&self.listener_timeout_secs), "listener_timeout_secs: expected 1 to 3600"),
+            ((50..=60_000).contains(&runs.interval_millis), "runs.interval_millis: expected 50 to 60000"),
+            (runs.max_runs_kept > 0, "runs.max_runs_kept: expected at least 1"),
+            (!no_tracer, "remotes: executor is remote, and there is no remote server"),
+            (
+                self.remotes.values().all(is_url),
+                "remotes: expected an http:// or https:// URL for each server",
+            ),
+            (!self.remotes.contains_key(&self.server), "server: a remote server has the same name"),
+            (!self.server.is_empty(), "server: expected a name"),
+        ];
+        match checks.into_iter().find(|(holds, _)| !holds) {
+            Some((_, text)) => Err(ConfigError::Conflict(format!("dtrace.{text}"))),
+            None => Ok(()),
         }
-        if !(self.max_body_bytes..=64 << 20).contains(&self.max_script_bytes) {
-            return refuse("max_script_bytes: expected dtrace.max_body_bytes to 67108864");
-        }
-        Ok(())
     }
 }

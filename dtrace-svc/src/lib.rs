@@ -1,47 +1,114 @@
 //! The DTrace service: scripts with their metadata, and runs of them streamed to listeners.
 //!
-//! Data goes one way: `api` reads a request in one of the two forms of `wire`, `model` checks it, `store` keeps it.
+//! Data goes one way: `api` reads a request in one of the two forms of `wire`, `model` checks it, `store` keeps it. A
+//! run goes `api` -> `engine`, which plans it with `script` and drives an `executor`; its figures come back the same
+//! way, and `histogram` is for whoever shows them.
 
 pub mod api;
+pub mod catalogue;
 pub mod config;
+pub mod engine;
 pub mod error;
-mod metrics;
+pub mod executor;
+pub mod histogram;
+pub mod metrics;
 pub mod model;
+mod permit;
 mod schema;
+pub mod script;
 pub mod store;
 pub mod wire;
 
 use actix_web::web::{Data, ServiceConfig};
+use api::Parts;
 use config::Config;
+use engine::{Fleet, Identify, Runs};
+use executor::{Local, Remote, Setting};
+use metrics::RunMetrics;
 use shared::clock::SharedClock;
 use shared::config::Common;
 use shared::db::Db;
 use shared::identity::IdentityKey;
 use shared::metrics::Metrics;
 use shared::server::{Check, Running, Service, StartError};
+use shared::stop::Stop;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 /// Short name of the service: its section, its schema, its label in metrics.
 pub const NAME: &str = "dtrace";
+
+/// Longest wait for a connection to another service.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest wait for the tracers to end when the service stops.
+const TRACERS_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Everything that handlers ask for. Cloning shares it.
 #[derive(Clone)]
 pub struct State {
     config: Data<Config>,
     db: Data<Db>,
+    parts: Data<Parts>,
+    tracker: TaskTracker,
 }
 
 impl State {
-    /// Puts the parts of the service together over an open database.
-    #[must_use]
-    pub fn new(config: Config, db: Db) -> Self {
-        Self { config: Data::new(config), db: Data::new(db) }
+    /// Puts the parts of the service together over an open database; runs go on the current runtime.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(
+        config: Config,
+        db: Db,
+        key: &IdentityKey,
+        clock: &SharedClock,
+        metrics: RunMetrics,
+    ) -> Result<Self, StartError> {
+        let client = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).build();
+        let client = client.map_err(|cause| StartError::Config(format!("no HTTP client: {cause}")))?;
+        let tracker = TaskTracker::new();
+        let fleet = fleet(&config, &client, key, clock, &tracker);
+        let kept = (db.clone(), Arc::clone(clock));
+        let runs =
+            Runs::new(fleet, config.runs.clone(), kept, metrics.clone(), Handle::current(), tracker.clone());
+        let identify = Identify::new(config.identity_url.clone(), client, key.clone(), Arc::clone(clock));
+        let draining = Stop::default();
+        let parts = Parts { db: db.clone(), runs, identify, metrics, draining, config: config.clone() };
+        Ok(Self { config: Data::new(config), db: Data::new(db), parts: Data::new(parts), tracker })
     }
 
     /// Adds the routes and what they need to an app.
     pub fn configure(&self, cfg: &mut ServiceConfig) {
-        cfg.app_data(Data::clone(&self.config)).app_data(Data::clone(&self.db)).configure(api::routes);
+        cfg.app_data(Data::clone(&self.config))
+            .app_data(Data::clone(&self.db))
+            .app_data(Data::clone(&self.parts))
+            .configure(api::routes);
     }
+}
+
+/// The servers that the settings name.
+fn fleet(
+    config: &Config,
+    client: &reqwest::Client,
+    key: &IdentityKey,
+    clock: &SharedClock,
+    tracker: &TaskTracker,
+) -> Fleet {
+    let programs = (config.bpftrace_path.clone(), config.dtrace_path.clone());
+    let local = Local::new(config.executor, programs, &config.tracer, Arc::clone(clock), tracker);
+    let remotes = config.remotes.iter().map(|(name, server)| {
+        (name.clone(), Remote::new(&server.url, client.clone(), key.clone(), Arc::clone(clock)))
+    });
+    let here = config.vms.iter().map(|vm| (vm.clone(), config.server.clone()));
+    let there = config
+        .remotes
+        .iter()
+        .flat_map(|(name, server)| server.vms.iter().map(move |vm| (vm.clone(), name.clone())));
+    let name = (config.executor != Setting::Remote).then(|| config.server.clone());
+    Fleet::new(Arc::new(local), name, remotes.collect(), here.chain(there).collect())
 }
 
 /// Starts the service: database, listener, background tasks.
@@ -72,8 +139,13 @@ pub fn start_on(
 ) -> Result<Running, StartError> {
     let metrics = Metrics::new(NAME)?;
     let db = db.observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
-    let listen = config.listen.clone();
-    let state = State::new(config, db.clone());
+    let (listen, kept) = (config.listen.clone(), config.runs.max_runs_kept);
+    let state = State::new(config, db.clone(), &key, &clock, RunMetrics::register(&metrics)?)?;
+    let (stop, draining) = (Stop::default(), state.parts.draining.clone());
+    let background = vec![
+        tokio::spawn(engine::prune(db.clone(), kept, stop.clone())),
+        tokio::spawn(end_tracers(state.tracker.clone(), stop.clone())),
+    ];
     let service = Service {
         name: NAME,
         version: env!("CARGO_PKG_VERSION"),
@@ -81,8 +153,32 @@ pub fn start_on(
         key,
         clock,
         metrics,
-        checks: vec![Check::database(&db)],
+        checks: vec![Check::database(&db), tracer_check(state.parts.runs.clone())],
         shutdown_timeout,
     };
-    shared::server::start(service, move |cfg| state.configure(cfg))
+    let running = shared::server::start(service, move |cfg| state.configure(cfg))?;
+    Ok(running.with_draining(draining).with_background(stop, background))
+}
+
+/// Waits, after the stop, until every tracer has ended.
+async fn end_tracers(tracker: TaskTracker, stop: Stop) {
+    stop.stopped().await;
+    tracker.close();
+    if tokio::time::timeout(TRACERS_TIMEOUT, tracker.wait()).await.is_err() {
+        log::warn!("{} tracers did not end in time", tracker.len());
+    }
+}
+
+/// Tells what this machine can trace. Scripts can be kept without a tracer, so this never fails.
+fn tracer_check(runs: Runs) -> Check {
+    Check::new("tracer", move || {
+        let runs = runs.clone();
+        async move {
+            let capability = runs.fleet().local().probed().await;
+            Ok(match &capability.hindrance {
+                None => format!("{} {}", capability.executor, capability.version).trim_end().to_owned(),
+                Some(hindrance) => format!("{}: {hindrance}", capability.executor),
+            })
+        }
+    })
 }

@@ -11,3 +11,29 @@ diesel::table! {
         bytes -> BigInt,
     }
 }
+
+diesel::table! {
+    runs (id) {
+        id -> Text,
+        script -> Text,
+        name -> Text,
+        subject -> Text,
+        config -> Text,
+        program -> Text,
+        started -> BigInt,
+        ended -> Nullable<BigInt>,
+        outcome -> Nullable<Text>,
+        messages -> Nullable<BigInt>,
+        summary -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    run_messages (run, number) {
+        run -> Text,
+        number -> BigInt,
+        at -> BigInt,
+        event -> Text,
+        body -> Text,
+    }
+}

@@ -5,6 +5,7 @@
 use super::body;
 use crate::config::Config;
 use crate::error::Error;
+use crate::permit;
 use crate::wire::Format;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -12,7 +13,6 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use shared::identity::Principal;
-use shared::permission;
 use std::future::{Ready, ready};
 
 /// Headers that clients may send and read across origins (contract `dtrace`, section 2).
@@ -72,8 +72,7 @@ impl Call {
 
     /// Checks the permission to do `action` with all scripts, then the form of the answer.
     pub(crate) fn permit_all(&self, action: &str) -> Result<Format, Error> {
-        let allowed = SPELLINGS.iter().any(|kind| is_allowed(&self.principal, &["cloud", kind, action]));
-        if !allowed {
+        if !permit::is_cloud_allowed(&self.principal, action) {
             return Err(Error::Forbidden(format!("cloud->dtrace->{action}")));
         }
         self.format()
@@ -81,7 +80,7 @@ impl Call {
 
     /// Checks the permission to do `action` with the script `id`.
     pub(crate) fn check(&self, id: &str, action: &str) -> Result<(), Error> {
-        match is_script_allowed(&self.principal, id, action) {
+        match permit::is_script_allowed(&self.principal, id, action) {
             true => Ok(()),
             false => Err(Error::Forbidden(format!("dtrace->{id}->{action}"))),
         }
@@ -102,6 +101,20 @@ impl Call {
         let format = format.ok_or(Error::UnsupportedType)?;
         let bytes = body::read(&self.req, payload, config.max_body_bytes).await?;
         format.json_text(&bytes).map_err(Error::Invalid)
+    }
+
+    /// As [`Call::body`], and an empty body of any type is an empty object.
+    pub(crate) async fn optional_body(
+        &self,
+        payload: web::Payload,
+        config: &Config,
+    ) -> Result<String, Error> {
+        let bytes = body::read(&self.req, payload, config.max_body_bytes).await?;
+        if bytes.is_empty() {
+            return Ok("{}".into());
+        }
+        let format = self.header(header::CONTENT_TYPE).and_then(Format::of_content_type);
+        format.ok_or(Error::UnsupportedType)?.json_text(&bytes).map_err(Error::Invalid)
     }
 
     /// Which revisions `If-Match` allows; all without it.
@@ -133,19 +146,6 @@ impl Query {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().rfind(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
-}
-
-/// The two words for scripts in permissions: the seed writes the first, the original's REST code the second.
-pub(crate) const SPELLINGS: [&str; 2] = ["dtrace", "dtraces"];
-
-/// Whether a pattern of the caller's allows `words`.
-pub(crate) fn is_allowed(principal: &Principal, words: &[&str]) -> bool {
-    principal.permissions.iter().any(|pattern| permission::matches(words, pattern))
-}
-
-/// Whether the caller may do `action` with the script `id`, in either spelling.
-pub(crate) fn is_script_allowed(principal: &Principal, id: &str, action: &str) -> bool {
-    SPELLINGS.iter().any(|kind| is_allowed(principal, &[kind, id, action]))
 }
 
 /// The strong tag of one form of a script: the forms differ in their bytes.

@@ -1,8 +1,9 @@
 //! `GET /dtrace`: ids, or objects when asked for, in pages straight from the store; memory holds one page at a time.
 
-use super::call::{Call, SPELLINGS};
+use super::call::Call;
 use crate::error::Error;
 use crate::model::Fields;
+use crate::permit::SPELLINGS;
 use crate::store::{self, After};
 use crate::wire::Format;
 use actix_web::HttpResponse;

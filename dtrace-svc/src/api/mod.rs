@@ -2,9 +2,16 @@
 
 mod body;
 mod call;
+mod catalogue;
+mod internal;
 mod list;
 mod metadata;
+mod runs;
 mod scripts;
+mod session;
+mod stream;
+
+pub(crate) use stream::Parts;
 
 use crate::error::Error;
 use actix_web::http::{Method, header};
@@ -18,8 +25,13 @@ const PREFIXES: [&str; 3] = ["/dtrace", "/v1/dtrace", "/api/{version}/dtrace"];
 
 /// Routes in the order of the contract (`dtrace`, section 2).
 pub fn routes(cfg: &mut ServiceConfig) {
+    // Before the scripts: its word is no id.
+    catalogue::routes(cfg);
     scripts::routes(cfg);
     metadata::routes(cfg);
+    stream::routes(cfg);
+    runs::routes(cfg);
+    internal::routes(cfg);
 }
 
 /// Adds one path below every prefix, with and without a slash at its end. `methods` are those that `handlers` adds,

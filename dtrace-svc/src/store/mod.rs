@@ -1,7 +1,12 @@
 //! All SQL of the service. Functions take the open connection, so that they nest in transactions.
 
+mod runs;
 mod scripts;
 
+pub use runs::{
+    Run, RunMessage, delete_old_runs, delete_recording, end_run, find_run, list_messages, list_runs,
+    put_message, put_run, put_summary,
+};
 pub use scripts::{
     After, delete_script, edit_metadata, edit_script, find_script, list_keys, list_scripts, put_script,
 };

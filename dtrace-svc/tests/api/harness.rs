@@ -1,10 +1,11 @@
 //! A running service with a database of its own, and short ways to call it.
 
-use dtrace_svc::config::Config;
+use dtrace_svc::config::{Config, RunLimits};
+use dtrace_svc::executor::Setting;
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
-use shared::clock::{Clock, SystemClock};
+use shared::clock::{Clock, SharedClock, SystemClock};
 use shared::identity::{HEADER, IdentityKey, Principal};
 use shared::server::Running;
 use shared::testing::TestDb;
@@ -20,7 +21,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     client: reqwest::Client,
     key: IdentityKey,
-    _running: Running,
+    running: Option<Running>,
 }
 
 /// What came back.
@@ -37,19 +38,44 @@ impl Server {
     }
 
     pub(crate) fn with(config: Config) -> Self {
+        Self::at(config, Arc::new(SystemClock))
+    }
+
+    /// With a clock of the test's own; callers' identities are still signed by the machine's.
+    pub(crate) fn at(config: Config, clock: SharedClock) -> Self {
+        config.validate().unwrap();
         let (db, key) = (TestDb::new(dtrace_svc::store::MIGRATIONS), IdentityKey::new(b"test"));
         let wait = Duration::from_secs(1);
-        let running =
-            dtrace_svc::start_on(db.db.clone(), config, key.clone(), Arc::new(SystemClock), wait).unwrap();
+        let running = dtrace_svc::start_on(db.db.clone(), config, key.clone(), clock, wait).unwrap();
         let client =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        Self { db, url: running.url(), client: client.unwrap(), key, _running: running }
+        Self { db, url: running.url(), client: client.unwrap(), key, running: Some(running) }
+    }
+
+    /// With figures that are made up, a tick every 100 ms.
+    pub(crate) fn simulated() -> Self {
+        Self::with(Config { executor: Setting::Simulated, ..fast() })
+    }
+
+    /// With a program in bpftrace's place that does what a script's `//sh` lines say.
+    pub(crate) fn faked() -> Self {
+        Self::with(faked())
+    }
+
+    /// Stops the service as a signal would.
+    pub(crate) async fn stop(&mut self) {
+        self.running.take().unwrap().stop().await;
     }
 
     /// The identity header of a caller with these permissions.
     pub(crate) fn identity(&self, permissions: &[&str]) -> String {
+        self.identity_of("user:ada", permissions)
+    }
+
+    /// The identity header of a named caller with these permissions.
+    pub(crate) fn identity_of(&self, subject: &str, permissions: &[&str]) -> String {
         let permissions = permissions.iter().map(|pattern| (*pattern).to_owned()).collect();
-        let principal = Principal { subject: "user:ada".into(), permissions, ..Principal::default() };
+        let principal = Principal { subject: subject.into(), permissions, ..Principal::default() };
         self.key.sign(&principal, SystemClock.now())
     }
 
@@ -71,6 +97,34 @@ impl Server {
         assert_eq!(answer.status, 303, "{answer:?}");
         answer.header("location").rsplit('/').next().unwrap().to_owned()
     }
+}
+
+/// Settings with a tick every 100 ms.
+pub(crate) fn fast() -> Config {
+    Config { runs: RunLimits { interval_millis: 100, ..RunLimits::default() }, ..Config::default() }
+}
+
+/// Settings with a stand-in for bpftrace.
+pub(crate) fn faked() -> Config {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bpftrace");
+    Config { executor: Setting::Bpftrace, bpftrace_path: program.into(), ..fast() }
+}
+
+/// Whether a process is there and is no zombie.
+pub(crate) fn is_alive(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+/// Waits until something holds; fails after a while.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    unreachable!("never: {what}");
 }
 
 /// A request in the making.

@@ -5,3 +5,5 @@ mod harness;
 mod list;
 mod metadata;
 mod scripts;
+mod socket;
+mod stream;

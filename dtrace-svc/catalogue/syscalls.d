@@ -1,0 +1,8 @@
+#!/usr/sbin/dtrace -s
+/* System calls as they are entered. */
+
+syscall:::entry
+$filter$
+{
+  @calls[execname, probefunc] = count();
+}

@@ -1,0 +1,2 @@
+DROP TABLE run_messages;
+DROP TABLE runs;

@@ -1,0 +1,91 @@
+//! `/internal/…`: this service as a server of another's runs. Only services of the same installation may call: the
+//! gateway forwards nothing here, and the signed identity must be a service's.
+
+use super::body;
+use super::stream::Parts;
+use crate::engine::Ending;
+use crate::error::Error;
+use crate::executor::{Diagnostic, Event, Executor, Exit, Job, SUBJECT, Tracing};
+use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use shared::identity::Principal;
+use shared::stop::Stop;
+use std::convert::Infallible;
+
+/// The routes for other services.
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/internal/runs").post(create_run))
+        .service(web::resource("/internal/checks").post(check))
+        .service(web::resource("/internal/capability").get(capability));
+}
+
+/// The job of a request by another service.
+async fn job(who: &Principal, req: &HttpRequest, payload: Payload, parts: &Parts) -> Result<Job, Error> {
+    permit(who)?;
+    // A job holds a script, escaped once more.
+    let bytes = body::read(req, payload, parts.config.max_script_bytes * 2).await?;
+    serde_json::from_slice(&bytes).map_err(|cause| Error::Invalid(format!("no job: {cause}")))
+}
+
+fn permit(who: &Principal) -> Result<(), Error> {
+    if who.subject == SUBJECT { Ok(()) } else { Err(Error::Forbidden("internal".into())) }
+}
+
+/// `POST /internal/runs`: runs a job here and streams its events, one JSON object a line. 422 with the diagnostic when
+/// the tracer refuses the script. The tracer stops when the connection closes.
+async fn create_run(
+    req: HttpRequest,
+    who: Principal,
+    payload: Payload,
+    parts: Data<Parts>,
+) -> Result<HttpResponse, Error> {
+    let job = job(&who, &req, payload, &parts).await?;
+    log::info!(target: "audit", subject = job.subject; "{} runs a script here for another server", job.subject);
+    match parts.runs.fleet().local().start(job).await {
+        Ok(tracing) => {
+            let body = stream::unfold(Some((tracing, parts.draining.clone())), next_line);
+            Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(Box::pin(body)))
+        }
+        Err(refused) => Ok(refusal(&refused)),
+    }
+}
+
+/// What is left of a run to stream: nothing after its last event.
+type Rest = Option<(Tracing, Stop)>;
+
+async fn next_line(rest: Rest) -> Option<(Result<Bytes, Infallible>, Rest)> {
+    let (mut tracing, draining) = rest?;
+    let event = tokio::select! {
+        event = tracing.next() => event?,
+        () = draining.stopped() => Event::Exit(Exit { code: None, stderr: Ending::Stopped.word().into() }),
+    };
+    let mut line = serde_json::to_vec(&event).unwrap_or_default();
+    line.push(b'\n');
+    let rest = (!matches!(event, Event::Exit(_))).then_some((tracing, draining));
+    Some((Ok(Bytes::from(line)), rest))
+}
+
+/// `POST /internal/checks`: compiles a job's script.
+async fn check(
+    req: HttpRequest,
+    who: Principal,
+    payload: Payload,
+    parts: Data<Parts>,
+) -> Result<HttpResponse, Error> {
+    let job = job(&who, &req, payload, &parts).await?;
+    match parts.runs.fleet().local().check(&job.script, job.dialect).await {
+        Ok(()) => Ok(HttpResponse::Ok().finish()),
+        Err(refused) => Ok(refusal(&refused)),
+    }
+}
+
+/// `GET /internal/capability`: what this machine can trace.
+async fn capability(who: Principal, parts: Data<Parts>) -> Result<HttpResponse, Error> {
+    permit(&who)?;
+    Ok(HttpResponse::Ok().json(parts.runs.fleet().local().probe().await))
+}
+
+fn refusal(refused: &Diagnostic) -> HttpResponse {
+    HttpResponse::UnprocessableEntity().json(refused)
+}

@@ -1,0 +1,315 @@
+//! `GET /dtrace/{uuid}/stream`: a run over a websocket (contract `dtrace`, section 6).
+
+use super::call::Call;
+use super::scripts::find;
+use super::serve;
+use super::session::{Incoming, Session};
+use crate::config::Config;
+use crate::engine::{ANONYMOUS, Ending, Heard, Identify, Listener, Message, Plan, Refusal, Runs};
+use crate::error::Error;
+use crate::metrics::RunMetrics;
+use crate::permit::is_script_allowed;
+use crate::wire::{Format, from_msgpack};
+use actix_web::http::header;
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use actix_ws::CloseCode;
+use serde_json::{Map, Value, json};
+use shared::db::Db;
+use shared::identity::Principal;
+use shared::stop::Stop;
+use std::time::Duration;
+
+/// Wrong tokens after which a websocket is closed.
+const MAX_DENIALS: u32 = 5;
+
+/// How long a websocket may stay without a caller who is known.
+const LOGIN_TIME: Duration = Duration::from_secs(30);
+
+/// The route of the stream.
+pub(crate) fn routes(cfg: &mut ServiceConfig) {
+    serve(cfg, "/{uuid}/stream", "HEAD, OPTIONS, GET", |resource| {
+        resource.route(web::get().to(open_stream)).route(web::head().to(head_stream))
+    });
+}
+
+/// What a stream needs besides its socket.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) db: Db,
+    pub(crate) runs: Runs,
+    pub(crate) identify: Identify,
+    pub(crate) metrics: RunMetrics,
+    pub(crate) draining: Stop,
+    pub(crate) config: Config,
+}
+
+/// `HEAD`: whether the stream could be opened.
+async fn head_stream(call: Call, parts: Data<Parts>) -> Result<HttpResponse, Error> {
+    call.check(call.id(), "stream")?;
+    find(&parts.db, call.id()).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Upgrades to a websocket. A caller whom the gateway does not know may name himself in a message; he learns nothing
+/// about the script before.
+async fn open_stream(
+    req: HttpRequest,
+    call: Call,
+    payload: Payload,
+    parts: Data<Parts>,
+) -> Result<HttpResponse, Error> {
+    let is_known = call.principal.subject != ANONYMOUS;
+    if is_known {
+        call.check(call.id(), "stream")?;
+        find(&parts.db, call.id()).await?;
+    }
+    // msgpack when it is offered, whatever else is; nothing that was not offered.
+    let offered =
+        req.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+    let offers_msgpack = offered.flat_map(|value| value.split(',')).any(|word| word.trim() == "msgpack");
+    let (format, protocol) =
+        if offers_msgpack { (Format::Msgpack, "msgpack") } else { (Format::Json, "json") };
+    let (answer, socket, frames) = actix_ws::handle_with_protocols(&req, payload, &[protocol])
+        .map_err(|cause| Error::Invalid(format!("no websocket: {cause}")))?;
+    let timeout = Duration::from_secs(parts.config.listener_timeout_secs);
+    let stream = Stream {
+        session: Session::new(socket, frames, format, parts.config.max_message_bytes, timeout),
+        uuid: call.id().to_owned(),
+        who: is_known.then(|| call.principal.clone()),
+        wants_output: call.query().get("lines").is_some_and(|word| word == "true"),
+        wants_record: call.query().get("record").is_some_and(|word| word == "true"),
+        listener: None,
+        denials: 0,
+        parts: parts.get_ref().clone(),
+    };
+    actix_web::rt::spawn(stream.run());
+    Ok(answer)
+}
+
+/// One websocket.
+struct Stream {
+    session: Session,
+    uuid: String,
+    /// The caller, once he is known.
+    who: Option<Principal>,
+    /// Lines and losses are sent as messages of their own; the original's clients would take them for figures.
+    wants_output: bool,
+    wants_record: bool,
+    listener: Option<Listener>,
+    denials: u32,
+    parts: Parts,
+}
+
+/// Why a websocket is closed.
+struct Closing(CloseCode, String);
+
+/// What a websocket waits for.
+enum Woken {
+    Incoming(Incoming),
+    Heard(Heard),
+    Stopping,
+    NotNamed,
+}
+
+impl Stream {
+    /// Serves the websocket until either side ends it.
+    async fn run(mut self) {
+        let draining = self.parts.draining.clone();
+        let named = tokio::time::Instant::now() + LOGIN_TIME;
+        let closing = loop {
+            let woken = tokio::select! {
+                incoming = self.session.next() => Woken::Incoming(incoming),
+                heard = next_of(&mut self.listener) => Woken::Heard(heard),
+                () = draining.stopped() => Woken::Stopping,
+                () = tokio::time::sleep_until(named), if self.who.is_none() => Woken::NotNamed,
+            };
+            let step = match woken {
+                Woken::Incoming(Incoming::Message(bytes)) => self.receive(&bytes).await,
+                Woken::Incoming(Incoming::End(code, text)) => Err(Closing(code, text.into())),
+                Woken::Incoming(Incoming::Gone) => break None,
+                Woken::Heard(heard) => self.send(heard).await,
+                Woken::Stopping => Err(Closing(CloseCode::Away, "the service stops".into())),
+                Woken::NotNamed => Err(Closing(CloseCode::Policy, "no bearer token in time".into())),
+            };
+            if let Err(closing) = step {
+                break Some(closing);
+            }
+        };
+        // The run must not wait for a socket that takes its time to close.
+        drop(self.listener);
+        if let Some(Closing(code, text)) = closing {
+            if code == CloseCode::Policy {
+                self.parts.metrics.cut_off.inc();
+            }
+            self.session.close(code, &text).await;
+        }
+    }
+
+    /// A message of the client's: his token, or what to start.
+    async fn receive(&mut self, bytes: &[u8]) -> Result<(), Closing> {
+        let message = match self.read(bytes) {
+            Ok(message) => message,
+            Err(text) => return self.answer(&json!({ "error": text })).await,
+        };
+        let Some(who) = self.who.clone() else { return self.login(&message).await };
+        // A new start leaves the run that was listened to.
+        self.listener = None;
+        match self.start(&message, &who).await {
+            Ok(mut listener) => {
+                if self.wants_record {
+                    listener.record();
+                }
+                if let Err(ending) = self.wait_for_start(&mut listener).await? {
+                    return self.end(&ending).await;
+                }
+                let answer = listener.answer().clone();
+                self.listener = Some(listener);
+                self.answer(&answer).await
+            }
+            Err(Error::Forbidden(_)) => self.deny().await,
+            Err(Error::Unavailable(cause)) => {
+                log::error!("a stream cannot be started: {cause}");
+                Err(Closing(CloseCode::Again, "storage unavailable".into()))
+            }
+            Err(Error::NotFound(text)) => {
+                self.answer(&json!({ "error": format!("{text} not found") })).await?;
+                Err(Closing(CloseCode::Policy, "the script is gone".into()))
+            }
+            Err(Error::Busy(text)) => {
+                self.answer(&json!({ "error": text })).await?;
+                Err(Closing(CloseCode::Again, text))
+            }
+            Err(refused) => self.answer(&json!({ "error": refused.to_string() })).await,
+        }
+    }
+
+    /// The object of a message; an empty one is an empty object. The original's clients send either kind of frame.
+    fn read(&self, bytes: &[u8]) -> Result<Map<String, Value>, String> {
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Map::new());
+        }
+        let value = match self.session.format() {
+            Format::Json => {
+                serde_json::from_slice(bytes).map_err(|cause| format!("not valid JSON: {cause}"))?
+            }
+            Format::Msgpack => from_msgpack(bytes)?,
+        };
+        if value == Value::Null || value == json!([]) {
+            return Ok(Map::new());
+        }
+        if let Value::Object(members) = value { Ok(members) } else { Err("expected an object".into()) }
+    }
+
+    /// `{"bearer": "…"}`. Of success nothing is said, as in the original.
+    async fn login(&mut self, message: &Map<String, Value>) -> Result<(), Closing> {
+        let token = message.get("bearer").and_then(Value::as_str);
+        let who = match token {
+            Some(token) => self.parts.identify.bearer(token).await,
+            None => None,
+        };
+        match who.filter(|who| is_script_allowed(who, &self.uuid, "stream")) {
+            Some(who) => {
+                self.who = Some(who);
+                Ok(())
+            }
+            None => self.deny().await,
+        }
+    }
+
+    /// Quirk: a refusal leaves the websocket open, as the original does; but not for ever.
+    async fn deny(&mut self) -> Result<(), Closing> {
+        self.denials += 1;
+        self.answer(&json!({ "error": "denied" })).await?;
+        if self.denials >= MAX_DENIALS {
+            return Err(Closing(CloseCode::Policy, "denied too often".into()));
+        }
+        Ok(())
+    }
+
+    async fn start(&self, message: &Map<String, Value>, who: &Principal) -> Result<Listener, Error> {
+        start(&self.parts, &self.uuid, message, who).await
+    }
+
+    /// Waits for the tracers; a client who goes meanwhile is not waited for.
+    async fn wait_for_start(&mut self, listener: &mut Listener) -> Result<Result<(), Ending>, Closing> {
+        loop {
+            tokio::select! {
+                started = listener.started() => return Ok(started),
+                () = self.parts.draining.stopped() => {
+                    return Err(Closing(CloseCode::Away, "the service stops".into()));
+                }
+                incoming = self.session.next() => match incoming {
+                    Incoming::Message(_) => self.answer(&json!({ "error": "a run is being started" })).await?,
+                    Incoming::End(code, text) => return Err(Closing(code, text.into())),
+                    Incoming::Gone => return Err(Closing(CloseCode::Normal, String::new())),
+                },
+            }
+        }
+    }
+
+    async fn send(&mut self, heard: Heard) -> Result<(), Closing> {
+        let message = match heard {
+            Heard::Message(message) => message,
+            Heard::Dropped(count) if self.wants_output => {
+                return self.answer(&json!({ "lines": [], "lost": 0, "dropped": count })).await;
+            }
+            Heard::Dropped(_) => return Ok(()),
+        };
+        match &*message {
+            Message::Figures(figures) => self.session.send(figures).await.map_err(cut_off),
+            Message::Output(output) if self.wants_output => self.session.send(output).await.map_err(cut_off),
+            Message::Output(_) => Ok(()),
+            Message::End(ending) => self.end(ending).await,
+        }
+    }
+
+    /// The run is over: the text for a failure, then the close that says how it ended.
+    async fn end(&mut self, ending: &Ending) -> Result<(), Closing> {
+        let text = match ending {
+            Ending::Finished => return Err(Closing(CloseCode::Normal, "the script has ended".into())),
+            Ending::Stopped => return Err(Closing(CloseCode::Away, "the run was stopped".into())),
+            Ending::Unavailable(_) => "storage unavailable",
+            Ending::Refused(text) | Ending::Failed(text) => text.as_str(),
+        };
+        self.answer(&json!({ "error": text })).await?;
+        Err(Closing(CloseCode::Error, "the run failed".into()))
+    }
+
+    async fn answer(&mut self, value: &Value) -> Result<(), Closing> {
+        self.session.send(&crate::engine::Encoded::new(value)).await.map_err(cut_off)
+    }
+}
+
+fn cut_off(text: &'static str) -> Closing {
+    Closing(CloseCode::Policy, text.into())
+}
+
+/// The next message of a run, if one is listened to.
+async fn next_of(listener: &mut Option<Listener>) -> Heard {
+    match listener {
+        Some(listener) => listener.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Starts or joins the run that a message asks for. Permission and script are looked at anew for each start.
+pub(crate) async fn start(
+    parts: &Parts,
+    uuid: &str,
+    message: &Map<String, Value>,
+    who: &Principal,
+) -> Result<Listener, Error> {
+    let denied = || Error::Forbidden(format!("dtrace->{uuid}->stream"));
+    if !is_script_allowed(who, uuid, "stream") {
+        return Err(denied());
+    }
+    let script = find(&parts.db, uuid).await?;
+    let dialect = parts.runs.fleet().local().dialect(&script.script).await;
+    let plan =
+        Plan::make(&script, message, who, parts.runs.fleet(), dialect).map_err(|refusal| match refusal {
+            Refusal::Denied => denied(),
+            Refusal::Invalid(text) => Error::Invalid(text),
+        })?;
+    parts.runs.join(plan, who).map_err(|busy| Error::Busy(busy.to_string()))
+}

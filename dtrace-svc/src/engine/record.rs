@@ -1,0 +1,178 @@
+//! What is kept of runs: the audit log of all, and the messages of those that are recorded.
+
+use super::message::{Encoded, Ending, Message};
+use super::runs::Run;
+use crate::config::RunLimits;
+use crate::histogram::Totals;
+use crate::store::{self, RunMessage, StoreError};
+use serde_json::{Map, Value};
+use shared::clock::SharedClock;
+use shared::db::{Db, DbConn};
+use shared::stop::Stop;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Bytes of a script's text that the audit log keeps.
+const MAX_PROGRAM: usize = 64 << 10;
+
+/// Bytes of a failure's text that it keeps.
+const MAX_OUTCOME: usize = 2 << 10;
+
+/// How often old runs are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// Runs removed in one step.
+const PRUNE_STEP: i64 = 200;
+
+/// Writes what is kept.
+pub(super) struct Record {
+    db: Db,
+    clock: SharedClock,
+    limits: RunLimits,
+}
+
+impl Record {
+    pub(super) fn new(db: Db, clock: SharedClock, limits: RunLimits) -> Self {
+        Self { db, clock, limits }
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().timestamp_micros()
+    }
+
+    /// Writes the first line of a run's audit log. Without it nothing may run.
+    pub(super) async fn begin(&self, run: &Run) -> Result<(), String> {
+        let row = store::Run {
+            id: run.id.clone(),
+            script: run.plan.uuid.clone(),
+            name: run.plan.name.clone(),
+            subject: run.subject.replace('\0', ""),
+            config: run.plan.record().to_string(),
+            program: cut(&run.plan.script, MAX_PROGRAM),
+            started: self.now(),
+            ended: None,
+            outcome: None,
+            messages: None,
+            summary: None,
+        };
+        write(&self.db, move |conn| store::put_run(conn, &row)).await
+    }
+
+    /// Writes how the run ended.
+    pub(super) async fn end(&self, run: &Run, ending: &Ending) {
+        let outcome = match ending {
+            Ending::Finished | Ending::Stopped => ending.word().to_owned(),
+            Ending::Refused(text) | Ending::Failed(text) | Ending::Unavailable(text) => {
+                format!("{}: {}", ending.word(), cut(&text.replace('\0', ""), MAX_OUTCOME))
+            }
+        };
+        let (id, now) = (run.id.clone(), self.now());
+        if let Err(cause) = write(&self.db, move |conn| store::end_run(conn, &id, now, &outcome)).await {
+            log::error!(run = run.id; "the end of run {} is not in the audit log: {cause}", run.id);
+        }
+    }
+
+    /// Begins to keep the messages of a run.
+    pub(super) fn keep(&self, run: &Run) -> Keeping {
+        Keeping {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            run: run.id.clone(),
+            since: self.now(),
+            messages_left: self.limits.max_recorded_messages,
+            bytes_left: self.limits.max_recorded_bytes,
+            kept: 0,
+            totals: Totals::default(),
+        }
+    }
+}
+
+/// A recording under way.
+pub(super) struct Keeping {
+    db: Db,
+    clock: SharedClock,
+    run: String,
+    since: i64,
+    messages_left: usize,
+    bytes_left: usize,
+    kept: i64,
+    totals: Totals,
+}
+
+impl Keeping {
+    /// Keeps messages until the run ends or there is no more room.
+    pub(super) async fn run(mut self, mut messages: broadcast::Receiver<Arc<Message>>) {
+        let failed = loop {
+            let kept = match messages.recv().await.as_deref() {
+                Ok(Message::Figures(figures)) => self.put("tick", figures).await,
+                Ok(Message::Output(output)) => self.put("output", output).await,
+                Err(broadcast::error::RecvError::Lagged(_)) => Ok(true),
+                Ok(Message::End(_)) | Err(broadcast::error::RecvError::Closed) => break None,
+            };
+            match kept {
+                Ok(true) => (),
+                Ok(false) => break None,
+                Err(cause) => break Some(cause),
+            }
+        };
+        let (run, kept, summary) = (self.run.clone(), self.kept, self.totals.summary().to_string());
+        let summary = if summary.len() > self.bytes_left { "[]".to_owned() } else { summary };
+        let noted = write(&self.db, move |conn| store::put_summary(conn, &run, kept, &summary)).await;
+        if let Some(cause) = failed.or(noted.err()) {
+            log::error!(run = self.run; "the recording of run {} is incomplete: {cause}", self.run);
+        }
+    }
+
+    /// Keeps one message; `false` when there is no room for it.
+    async fn put(&mut self, event: &str, message: &Encoded) -> Result<bool, String> {
+        let body = message.json().to_string();
+        if self.messages_left == 0 || body.len() > self.bytes_left {
+            return Ok(false);
+        }
+        self.messages_left -= 1;
+        self.bytes_left -= body.len();
+        if event == "tick" {
+            let figures: Map<String, Value> = serde_json::from_str(&body).unwrap_or_default();
+            self.totals.add(&figures);
+        }
+        let at = self.clock.now().timestamp_micros() - self.since;
+        // PostgreSQL cannot store NUL, and JSON writes it as an escape; so the text has none.
+        let row = RunMessage { run: self.run.clone(), number: self.kept, at, event: event.to_owned(), body };
+        self.kept += 1;
+        write(&self.db, move |conn| store::put_message(conn, &row)).await.map(|()| true)
+    }
+}
+
+async fn write(
+    db: &Db,
+    query: impl FnOnce(&mut DbConn) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), String> {
+    db.write(query).await.map_err(|cause| cause.to_string())
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default().to_owned()
+}
+
+/// Removes the oldest runs when more than `kept` are there, a few at a time, until `stop`.
+pub async fn prune(db: Db, kept: i64, stop: Stop) {
+    loop {
+        let removed = db.write(move |conn| store::delete_old_runs(conn, kept, PRUNE_STEP)).await;
+        let pause = match removed {
+            Ok(0) => PRUNE_EVERY,
+            Ok(removed) => {
+                log::debug!("removed {removed} old runs");
+                Duration::from_millis(100)
+            }
+            Err(cause) => {
+                log::warn!("old runs cannot be removed: {cause}");
+                PRUNE_EVERY
+            }
+        };
+        tokio::select! {
+            () = stop.stopped() => return,
+            () = tokio::time::sleep(pause) => (),
+        }
+    }
+}

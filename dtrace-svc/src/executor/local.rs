@@ -1,0 +1,151 @@
+//! This machine's executors behind one door: which of them runs a script.
+
+use super::{Bpftrace, Capability, Diagnostic, Dtrace, Executor, Job, Limits, Simulated, Tracing};
+use crate::script::Dialect;
+use futures_util::future::{BoxFuture, FutureExt};
+use serde::{Deserialize, Serialize};
+use shared::clock::SharedClock;
+use std::path::PathBuf;
+use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
+
+/// Which executor a machine uses: setting `dtrace.executor`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Setting {
+    /// What the script's first line names; without one, DTrace when it is there, else bpftrace.
+    #[default]
+    Auto,
+    /// As `auto`, and scripts without a first line are bpftrace's.
+    Bpftrace,
+    /// As `auto`, and scripts without a first line are D.
+    Dtrace,
+    /// Made-up figures for every script.
+    Simulated,
+    /// This machine traces nothing itself; only remote servers do.
+    Remote,
+}
+
+/// This machine's executors.
+pub struct Local {
+    setting: Setting,
+    bpftrace: Bpftrace,
+    dtrace: Dtrace,
+    simulated: Simulated,
+    has_dtrace: OnceCell<bool>,
+    capability: OnceCell<Capability>,
+}
+
+impl Local {
+    /// Seed of the simulated figures.
+    const SEED: u64 = 0x71_75_69_6e_74_65_74;
+
+    /// Programs, limits and clock of this machine.
+    #[must_use]
+    pub fn new(
+        setting: Setting,
+        (bpftrace, dtrace): (PathBuf, PathBuf),
+        limits: &Limits,
+        clock: SharedClock,
+        tracker: &TaskTracker,
+    ) -> Self {
+        Self {
+            setting,
+            bpftrace: Bpftrace::new(bpftrace, limits.clone(), tracker.clone()),
+            dtrace: Dtrace::new(dtrace, limits.clone(), tracker.clone()),
+            simulated: Simulated::new(clock, Self::SEED),
+            has_dtrace: OnceCell::new(),
+            capability: OnceCell::new(),
+        }
+    }
+
+    /// The language of a script on this machine.
+    pub async fn dialect(&self, script: &str) -> Dialect {
+        match (Dialect::named_by(script), self.setting) {
+            (Some(dialect), _) => dialect,
+            (None, Setting::Bpftrace) => Dialect::Bpftrace,
+            (None, Setting::Dtrace | Setting::Simulated | Setting::Remote) => Dialect::D,
+            (None, Setting::Auto) => match self.has_dtrace().await {
+                true => Dialect::D,
+                false => Dialect::Bpftrace,
+            },
+        }
+    }
+
+    /// What this machine could trace when it was first asked; asking starts a tracer.
+    pub async fn probed(&self) -> &Capability {
+        self.capability.get_or_init(|| self.probe()).await
+    }
+
+    async fn has_dtrace(&self) -> bool {
+        *self.has_dtrace.get_or_init(async || self.dtrace.probe().await.hindrance.is_none()).await
+    }
+
+    fn executor(&self, dialect: Dialect) -> &dyn Executor {
+        match (self.setting, dialect) {
+            (Setting::Simulated, _) => &self.simulated,
+            (_, Dialect::D) => &self.dtrace,
+            (_, Dialect::Bpftrace) => &self.bpftrace,
+        }
+    }
+
+    /// Why a D script cannot run here, when it cannot: bpftrace would answer it with a syntax error.
+    async fn refuse(&self, dialect: Dialect) -> Result<(), Diagnostic> {
+        if dialect == Dialect::Bpftrace || self.setting == Setting::Simulated || self.has_dtrace().await {
+            return Ok(());
+        }
+        Err(Diagnostic::new(
+            "this is a D script, and there is no DTrace here (a script for bpftrace begins with #!/usr/bin/env bpftrace)",
+        ))
+    }
+
+    /// Tells a reader of bpftrace's refusal that nobody said the script was bpftrace's.
+    fn explain(&self, refused: Diagnostic, script: &str) -> Diagnostic {
+        if self.setting != Setting::Auto || Dialect::named_by(script).is_some() {
+            return refused;
+        }
+        let text = format!("{}\n(read as a bpftrace script: there is no DTrace here)", refused.text);
+        Diagnostic { text, ..refused }
+    }
+}
+
+impl Executor for Local {
+    fn name(&self) -> &'static str {
+        match self.setting {
+            Setting::Simulated => self.simulated.name(),
+            Setting::Dtrace => self.dtrace.name(),
+            Setting::Auto | Setting::Bpftrace | Setting::Remote => self.bpftrace.name(),
+        }
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Capability> {
+        async {
+            match self.setting {
+                Setting::Simulated => self.simulated.probe().await,
+                Setting::Dtrace => self.dtrace.probe().await,
+                Setting::Auto if self.has_dtrace().await => self.dtrace.probe().await,
+                Setting::Auto | Setting::Bpftrace | Setting::Remote => self.bpftrace.probe().await,
+            }
+        }
+        .boxed()
+    }
+
+    fn check<'a>(&'a self, script: &'a str, dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
+        async move {
+            self.refuse(dialect).await?;
+            let checked = self.executor(dialect).check(script, dialect).await;
+            checked.map_err(|refused| self.explain(refused, script))
+        }
+        .boxed()
+    }
+
+    fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
+        async move {
+            self.refuse(job.dialect).await?;
+            let script = job.script.clone();
+            let started = self.executor(job.dialect).start(job).await;
+            started.map_err(|refused| self.explain(refused, &script))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,217 @@
+//! What runs scripts: one trait, and its four kinds. An executor knows nothing of listeners, users or the store.
+//!
+//! | file | what |
+//! |---|---|
+//! | `process` | a tracer as a process group of its own, within limits |
+//! | `bpftrace`, `dtrace` | the two real tracers: the completed script in, their output read |
+//! | `simulated` | figures made from a seed, for tests and for trying things out |
+//! | `remote` | the same service on another machine |
+//! | `local` | this machine's executors behind one door |
+
+mod bpftrace;
+mod dtrace;
+mod local;
+mod process;
+mod remote;
+mod simulated;
+
+pub use bpftrace::Bpftrace;
+pub use dtrace::Dtrace;
+pub use local::{Local, Setting};
+pub use process::Limits;
+pub use remote::{Remote, SUBJECT};
+pub use simulated::Simulated;
+
+use crate::script::{Dialect, Kind};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::DropGuard;
+
+/// Something that can run scripts.
+pub trait Executor: Send + Sync {
+    /// `bpftrace`, `dtrace`, `simulated` or `remote`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it is there and may trace.
+    fn probe(&self) -> BoxFuture<'_, Capability>;
+
+    /// Compiles a script without running it.
+    fn check<'a>(&'a self, script: &'a str, dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>>;
+
+    /// Starts a run; comes back when the tracer traces, or says why it does not.
+    fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>>;
+}
+
+/// A script to run, filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Job {
+    /// The text.
+    pub script: String,
+    /// Its language.
+    pub dialect: Dialect,
+    /// Milliseconds between two prints of the aggregations.
+    pub interval_millis: u64,
+    /// For whom, for the audit log.
+    pub subject: String,
+}
+
+/// What an executor can do.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Capability {
+    /// Which executor.
+    pub executor: String,
+    /// What it says of itself.
+    pub version: String,
+    /// Why it cannot trace; `None` when it can.
+    pub hindrance: Option<String>,
+    /// Kinds of probes that work here, as far as that can be told without trying each.
+    pub probes: Vec<String>,
+}
+
+/// Why a tracer refuses a script: its own words, and the place they name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Diagnostic {
+    /// What the tracer said.
+    pub text: String,
+    /// Line of the script, from 1.
+    pub line: Option<u32>,
+    /// Column, from 1.
+    pub column: Option<u32>,
+    /// It is not about the script: the tracer could not be reached, and may be later.
+    #[serde(default)]
+    pub is_temporary: bool,
+}
+
+impl Diagnostic {
+    /// A refusal without a place.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), line: None, column: None, is_temporary: false }
+    }
+
+    /// A tracer out of reach.
+    #[must_use]
+    pub fn temporary(text: impl Into<String>) -> Self {
+        Self { is_temporary: true, ..Self::new(text) }
+    }
+}
+
+/// What a tracer tells.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Event {
+    /// It traces.
+    Started,
+    /// Figures of one aggregation since its last print.
+    Sample(Sample),
+    /// Text that the script prints.
+    Line(String),
+    /// Events that were lost on the way.
+    Lost(u64),
+    /// All aggregations have been printed: a tick is over.
+    Tick,
+    /// It has ended; nothing follows.
+    Exit(Exit),
+}
+
+/// Figures of one aggregation and one combination of keys.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Sample {
+    /// The aggregation, with its `@`.
+    pub name: String,
+    /// Its keys.
+    pub keys: Vec<String>,
+    /// The figures.
+    pub reading: Reading,
+}
+
+/// Figures, by the way they go together.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reading {
+    /// Adds up, or is the least, the greatest, the mean: as the kind says.
+    Number(Kind, i64),
+    /// Count and total, which add up.
+    Stats(i64, i64),
+    /// A histogram.
+    Buckets(Vec<Bucket>),
+    /// A word; the last one counts.
+    Word(String),
+}
+
+/// How many values lay between two bounds, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub struct Bucket {
+    /// Least value; `i64::MIN` when the bucket takes everything below.
+    pub low: i64,
+    /// Greatest value; `i64::MAX` when the bucket takes everything above.
+    pub high: i64,
+    /// How many.
+    pub count: u64,
+}
+
+/// How a tracer ended.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Exit {
+    /// Its exit code; 128 and the signal's number when a signal ended it; `None` when it was never reached.
+    pub code: Option<i32>,
+    /// The end of what it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Exit {
+    /// Whether the script came to its own end.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+/// A run under way. Dropping it stops the tracer.
+#[derive(Debug)]
+pub struct Tracing {
+    first: VecDeque<Event>,
+    events: mpsc::Receiver<Event>,
+    _stop: DropGuard,
+}
+
+/// Events that may wait between a tracer and whoever reads it; then the tracer waits.
+const EVENTS: usize = 1024;
+
+impl Tracing {
+    fn new(events: mpsc::Receiver<Event>, stop: DropGuard) -> Self {
+        Self { first: VecDeque::new(), events, _stop: stop }
+    }
+
+    /// The next event; `None` when the tracer is gone.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.first.pop_front() {
+            Some(event) => Some(event),
+            None => self.events.recv().await,
+        }
+    }
+
+    /// Waits until the tracer traces. An end before that is a refusal of the script.
+    async fn started(
+        mut self,
+        patience: Duration,
+        refusal: impl Fn(&Exit) -> Diagnostic,
+    ) -> Result<Self, Diagnostic> {
+        match tokio::time::timeout(patience, self.events.recv()).await {
+            Ok(Some(Event::Exit(exit))) => Err(refusal(&exit)),
+            Ok(Some(event)) => {
+                self.first.push_back(event);
+                Ok(self)
+            }
+            Ok(None) => Err(Diagnostic::new("the tracer ended without a word")),
+            Err(_elapsed) => Err(Diagnostic::temporary(format!(
+                "the tracer did not start within {} s",
+                patience.as_secs()
+            ))),
+        }
+    }
+}
