@@ -55,6 +55,13 @@ pub enum Error {
     Storage(String),
 }
 
+impl Error {
+    /// A mistake of the client with 400, for answers that are not the original's.
+    pub(crate) fn in_usual_status(self) -> Self {
+        if let Self::Original(text) = self { Self::Invalid(text) } else { self }
+    }
+}
+
 impl From<DbError> for Error {
     fn from(cause: DbError) -> Self {
         match cause {

@@ -1,4 +1,4 @@
-//! Grafana's SimpleJSON and JSON data sources (annotate.md, section 11): they read with POST, below the root.
+//! Grafana's `SimpleJSON` and JSON data sources (annotate.md, section 11): they read with POST, below the root.
 
 use super::answer::json;
 use super::body;

@@ -5,7 +5,6 @@ use super::answer::json;
 use super::reading::Reading;
 use super::route::{Kind, add};
 use super::writing::Writing;
-use crate::engine::WriteError;
 use crate::error::Error;
 use crate::model::grafana::{GraphiteImport, Import, Purpose, grafana_object, graphite_object};
 use crate::model::{Draft, Stamp, Window, graphite_time, pairs};
@@ -48,11 +47,7 @@ impl std::fmt::Display for Fault {
 
 impl ResponseError for Fault {
     fn status_code(&self) -> StatusCode {
-        match &self.cause {
-            // The original's status for client mistakes is not Grafana's.
-            Error::Original(_) => StatusCode::BAD_REQUEST,
-            other => other.status_code(),
-        }
+        self.cause.status_code()
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -65,7 +60,7 @@ impl ResponseError for Fault {
 
 /// Puts what the request was about in front of an error.
 fn about<E: Into<Error>>(message: &'static str) -> impl Fn(E) -> Fault {
-    move |cause| Fault { message, cause: cause.into() }
+    move |cause| Fault { message, cause: cause.into().in_usual_status() }
 }
 
 const SAVE: &str = "Failed to save annotation";
@@ -152,11 +147,9 @@ async fn delete_annotation(
 ) -> Result<HttpResponse, Fault> {
     let delete = async {
         let stored = find(&reading, &seq).await?;
-        Ok::<Result<Written, WriteError>, Error>(
-            writing.submit(Change::Delete(stored.annotation.id), b"").await?,
-        )
+        writing.submit(Change::Delete(stored.annotation.id), b"").await?.map_err(Error::from)
     };
-    delete.await.map_err(about(DELETE))?.map_err(about(DELETE))?;
+    delete.await.map_err(about(DELETE))?;
     Ok(json(&json!({ "message": "Annotation deleted" })))
 }
 

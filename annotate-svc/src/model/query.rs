@@ -181,9 +181,10 @@ impl Conditions {
             };
             // Any third part negates, whatever it says: the Grafana plugin sends `Owner::Empty` for "is not".
             let verb = if parts.next().is_some() { Verb::IsNot } else { Verb::Is };
-            match field {
-                Field::Message => conditions.add_words(verb, Words::parse(value)?),
-                _ => conditions.add(Condition { field, verb, value: value.to_owned() })?,
+            if field == Field::Message {
+                conditions.add_words(verb, Words::parse(value)?);
+            } else {
+                conditions.add(Condition { field, verb, value: value.to_owned() })?;
             }
         }
         Ok(conditions)

@@ -81,14 +81,13 @@ fn having_words(conn: &DbConn, search: &Search, words: &Words, after: Option<Pla
 }
 
 /// One range read for each class of durations, merged: annotations of a class that are active in the window start in
-/// a known range.
+/// a known range. Every read comes in the order of its index, so that both engines merge them and stop at the limit.
 fn in_window(conn: &DbConn, search: &Search, after: Option<Place>, rows: usize) -> Sql {
     let (driver, others) = split(&search.conditions.fields);
-    let end = ending(search.order, rows);
-    let mut sql = Sql::new("SELECT * FROM (");
+    let mut sql = Sql::default();
     let mut binds = Binds::new(conn);
     for (class, longest) in LONGEST.iter().enumerate() {
-        sql.push(if class == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" });
+        sql.push(if class == 0 { "" } else { " UNION ALL " });
         sql.push(&format!("SELECT {COLUMNS} FROM annotations WHERE span = {class}"));
         active(&mut sql, &mut binds, search.window);
         sql.push(" AND start_us >= ");
@@ -99,10 +98,9 @@ fn in_window(conn: &DbConn, search: &Search, after: Option<Place>, rows: usize) 
         }
         plain(&mut sql, &mut binds, &others);
         beyond(&mut sql, &mut binds, search.order, after);
-        sql.push(&end).push(&format!(") part{class}"));
         binds.repeat();
     }
-    sql.push(") a").push(&end);
+    sql.push(&ending(search.order, rows));
     if others.len() > 1 { sql.once() } else { sql }
 }
 
@@ -155,14 +153,22 @@ fn active(sql: &mut Sql, binds: &mut Binds, window: Window) {
     binds.push(sql, window.start.into());
 }
 
+/// Characters of a value that are in its index.
+const INDEXED_CHARS: usize = 200;
+
 /// Written as the index is, so that this one condition, and no other, is read from an index.
 fn indexed(sql: &mut Sql, binds: &mut Binds, condition: &Condition) {
     let Condition { field, value, .. } = condition;
     let column = column(*field);
-    sql.push(&format!(" AND substr({column}, 1, 200) = substr("));
-    binds.push(sql, value.as_str().into());
-    sql.push(&format!(", 1, 200) AND {column} = "));
-    binds.push(sql, value.as_str().into());
+    let beginning: String = value.chars().take(INDEXED_CHARS).collect();
+    let is_whole = value.chars().nth(INDEXED_CHARS - 1).is_none();
+    sql.push(&format!(" AND substr({column}, 1, {INDEXED_CHARS}) = "));
+    binds.push(sql, beginning.into());
+    if !is_whole {
+        // Not the column alone: SQLite would put the value in its place above too, and not see the index any more.
+        sql.push(&format!(" AND ({column} || '') = "));
+        binds.push(sql, value.as_str().into());
+    }
     if *field == Field::Url && !value.is_empty() {
         sql.push(" AND url <> ''");
     }

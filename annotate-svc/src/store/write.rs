@@ -150,9 +150,9 @@ struct Batch<'c> {
 impl Batch<'_> {
     /// Does all creations without a key at once.
     fn create_all(&mut self, writes: &[Write]) -> Result<Vec<Option<Outcome>>, StoreError> {
-        let new = |write: &Write| match &write.change {
-            Change::Create(annotations) if write.key.is_none() => Some(annotations.len()),
-            _ => None,
+        let new = |write: &Write| {
+            let Change::Create(annotations) = &write.change else { return None };
+            write.key.is_none().then_some(annotations.len())
         };
         let plain: Vec<&Write> = writes.iter().filter(|write| new(write).is_some()).collect();
         let mut created = self.create(&plain)?.into_iter();

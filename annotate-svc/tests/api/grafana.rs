@@ -171,7 +171,7 @@ async fn grafanas_own_annotations_are_listed_by_time_and_tags() {
     assert_eq!(list("?tags=odd").await, ["5", "3", "1"]);
     assert_eq!(list("?tags=even&tags=all").await, ["4", "2"]);
     assert_eq!(list("?tags=even&from=3000&to=4000").await.len(), 2);
-    assert_eq!(list("?tags=even&tags=odd").await, [] as [&str; 0]);
+    assert!(list("?tags=even&tags=odd").await.is_empty());
     assert_eq!(list("?tags=even&tags=odd&matchAny=true").await.len(), 6);
     assert_eq!(list("?from=4000&to=4999&limit=10&type=annotation").await, ["4"]);
     assert_eq!(list("?limit=2").await, ["5", "4"]);
