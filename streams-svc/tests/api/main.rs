@@ -6,6 +6,7 @@
 mod common;
 mod exactly_once;
 mod lists;
+mod notabene;
 mod pipelines;
 mod rest;
 mod winchester;

@@ -107,6 +107,36 @@ async fn pipeline_that_hangs_fails_in_time_and_holds_up_nobody() {
 }
 
 #[actix_web::test]
+async fn webhook_reaches_its_receiver() {
+    use std::io::{Read, Write};
+    let receiver = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", receiver.local_addr().unwrap());
+    let request = std::thread::spawn(move || {
+        let mut socket = receiver.accept().unwrap().0;
+        let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&request).ends_with("}]}") {
+            let read = socket.read(&mut piece).unwrap();
+            request.extend_from_slice(&piece[..read]);
+        }
+        socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let pipelines = format!("fire: [{{name: webhook, params: {{url: '{url}', secret: s}}}}]");
+    let fixture = Fixture::with(part(TRIGGER, &pipelines), &Config::default());
+    let event = event("a", "m1", "2015-02-27T14:00:00", json!({ "host": "h" }));
+    fixture.add(event.clone()).await;
+    fixture.set_clock("2015-02-27T14:58:00");
+    assert_eq!(fixture.work().await, 1);
+    let request = request.join().unwrap();
+    assert!(request.starts_with("POST /hook HTTP/1.1\r\n"), "{request}");
+    // The clock of the engine, in seconds since 1970.
+    assert!(request.to_ascii_lowercase().contains("x-quintet-timestamp: 1425049080\r\n"), "{request}");
+    let body: Json = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(body, json!({ "stream_id": 1, "stream_name": "any", "events": [event] }));
+    assert_eq!(fixture.one("/v1/streams/1").await["state"], "completed");
+}
+
+#[actix_web::test]
 async fn reload_takes_new_definitions_as_a_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
