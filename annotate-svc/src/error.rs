@@ -6,6 +6,7 @@ use crate::model::{EndsBeforeStart, FilterError, QueryError, Unreadable};
 use crate::store::{Refusal, StoreError};
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
+use shared::body::BodyError;
 use shared::db::DbError;
 
 /// Everything a request can fail with.
@@ -23,12 +24,9 @@ pub enum Error {
     /// A mistake in a part that the original does not have.
     #[error("{0}")]
     Invalid(String),
-    /// The body is larger than this service takes.
-    #[error("the body is larger than {0} bytes")]
-    TooLarge(usize),
-    /// The body is in an encoding that this service does not read.
-    #[error("content encoding {0} is not supported")]
-    Encoding(String),
+    /// The body was not taken.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// The annotation has another version than the client expects.
     #[error("the annotation has changed: its version is {0}")]
     OtherVersion(i64),
@@ -141,10 +139,10 @@ impl ResponseError for Error {
             Self::Original(_) | Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::ElasticNotFound(status) => *status,
-            Self::Invalid(_) | Self::TooMany(_) => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) | Self::TooMany(_) | Self::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::Encoding(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::OtherVersion(_) => StatusCode::PRECONDITION_FAILED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,

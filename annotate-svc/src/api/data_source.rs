@@ -1,7 +1,7 @@
 //! Grafana's `SimpleJSON` and JSON data sources (annotate.md, section 11): they read with POST, below the root.
 
 use super::answer::json;
-use super::body;
+use super::page::page;
 use super::reading::Reading;
 use super::route::{Kind, add};
 use super::values::counted;
@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 const MAX_SERIES: usize = 50;
 
 pub(super) fn routes(cfg: &mut ServiceConfig) {
-    add(cfg, "/annotations", Kind::ReadByPost, |resource| resource.post(list_annotations));
-    add(cfg, "/search", Kind::ReadByPost, |resource| resource.post(list_fields));
-    add(cfg, "/tag-keys", Kind::ReadByPost, |resource| resource.post(list_tag_keys));
-    add(cfg, "/tag-values", Kind::ReadByPost, |resource| resource.post(list_tag_values));
-    add(cfg, "/query", Kind::ReadByPost, |resource| resource.post(query));
+    add(cfg, "/annotations", Kind::ReadByPost, |resource| resource.post(list_annotations).get(page));
+    add(cfg, "/search", Kind::ReadByPost, |resource| resource.post(list_fields).get(page));
+    add(cfg, "/tag-keys", Kind::ReadByPost, |resource| resource.post(list_tag_keys).get(page));
+    add(cfg, "/tag-values", Kind::ReadByPost, |resource| resource.post(list_tag_values).get(page));
+    add(cfg, "/query", Kind::ReadByPost, |resource| resource.post(query).get(page));
 }
 
 async fn read<T: DeserializeOwned>(
@@ -32,7 +32,7 @@ async fn read<T: DeserializeOwned>(
     payload: Payload,
     reading: &Reading,
 ) -> Result<T, Error> {
-    let body = body::read(req, payload, reading.config.max_body_bytes).await?;
+    let body = shared::body::read(req, payload, reading.config.max_body_bytes).await?;
     serde_json::from_slice(&body).map_err(|cause| Error::Invalid(format!("the body cannot be used: {cause}")))
 }
 

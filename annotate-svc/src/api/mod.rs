@@ -2,7 +2,6 @@
 
 mod annotations;
 mod answer;
-mod body;
 mod changes;
 mod cors;
 mod data_source;

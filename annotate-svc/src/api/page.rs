@@ -16,6 +16,7 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
         .service(web::resource("/{page:.*}").get(page).default_service(web::to(unknown)));
 }
 
-async fn page() -> HttpResponse {
+/// The page.
+pub(super) async fn page() -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(PAGE)
 }

@@ -1,7 +1,6 @@
 //! What every writing handler asks for: the door to the store, the clock, the settings, who calls; and the request's
 //! conditions.
 
-use super::body;
 use crate::config::Config;
 use crate::engine::{WriteError, Writes};
 use crate::error::Error;
@@ -53,7 +52,7 @@ impl Writing {
 
     /// The body of the request.
     pub(super) async fn body(&self, payload: Payload) -> Result<Bytes, Error> {
-        body::read(&self.req, payload, self.config.max_body_bytes).await
+        Ok(shared::body::read(&self.req, payload, self.config.max_body_bytes).await?)
     }
 
     /// Does a change under the request's conditions; `body` is what was sent.

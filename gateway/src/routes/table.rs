@@ -238,6 +238,7 @@ pub(crate) const AREAS: &[Area] = &[
                 ],
             ),
             ("/{id}/history", &[get("annotations->{id}->get"), options()]),
+            ("/{id}/restore", &[post("annotations->{id}->edit"), options()]),
         ],
     },
     Area {
