@@ -129,7 +129,7 @@ fn every_reference_leads_somewhere() {
         match node {
             Value::Array(items) => items.iter().for_each(|item| check(name, document, item)),
             Value::Object(members) => members.values().for_each(|member| check(name, document, member)),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     parsed().iter().for_each(|(name, document)| check(name, document, document));
