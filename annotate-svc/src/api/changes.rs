@@ -38,7 +38,8 @@ async fn follow_changes(
     changes: Data<Changes>,
 ) -> Result<HttpResponse, Error> {
     let parameters = Parameters::parse(req.query_string(), OWN, reading.now())?;
-    let search = Search::of(&parameters)?;
+    let mut search = Search::of(&parameters)?;
+    search.visible = reading.visible.clone();
     let header = req.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let after = header.or(parameters.own("after")).filter(|id| !id.is_empty());
     let after: Option<Cursor> = after.map(str::parse).transpose().map_err(Error::Invalid)?;

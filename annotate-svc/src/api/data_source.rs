@@ -91,7 +91,7 @@ async fn list_tag_values(
     let query: TagValuesQuery = read(&req, payload, &reading).await?;
     let field = counted(&query.key).ok_or_else(|| Error::Invalid(format!("invalid field {}", query.key)))?;
     let most = reading.config.max_values;
-    let values = reading.read(move |conn| store::list_values(conn, field, most)).await?;
+    let values = reading.values(field, most).await?;
     Ok(json(&values.iter().map(|(value, _)| json!({ "text": value })).collect::<Vec<_>>()))
 }
 

@@ -2,13 +2,15 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::model::{Filter, Parameters};
+use crate::model::{Field, Filter, Parameters, Visible, Window};
 use crate::store::{self, Page, Place, Search, StoreError, Stored};
 use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
 use shared::clock::SharedClock;
 use shared::db::{Db, DbConn};
+use shared::identity::Principal;
+use std::collections::HashMap;
 use std::future::{Ready, ready};
 
 /// Annotations that are read at once when all are needed.
@@ -20,6 +22,7 @@ pub(super) struct Reading {
     pub(super) config: Data<Config>,
     db: Data<Db>,
     clock: Data<SharedClock>,
+    pub(super) visible: Visible,
 }
 
 impl FromRequest for Reading {
@@ -32,6 +35,7 @@ impl FromRequest for Reading {
                 config: req.app_data::<Data<Config>>()?.clone(),
                 db: req.app_data::<Data<Db>>()?.clone(),
                 clock: req.app_data::<Data<SharedClock>>()?.clone(),
+                visible: Visible::to(&req.extensions().get::<Principal>()?.permissions),
             })
         };
         ready(parts().ok_or_else(|| Error::Storage("the service is not put together".into())))
@@ -55,16 +59,48 @@ impl Reading {
     /// A page of a list.
     pub(super) async fn page(
         &self,
-        search: Search,
+        mut search: Search,
         after: Option<Place>,
         most: usize,
     ) -> Result<Page, Error> {
+        search.visible = self.visible.clone();
         self.read(move |conn| store::list_annotations(conn, &search, after, most)).await
     }
 
     /// The best matches of a search for words.
-    pub(super) async fn relevant(&self, search: Search, most: usize) -> Result<Vec<Stored>, Error> {
+    pub(super) async fn relevant(&self, mut search: Search, most: usize) -> Result<Vec<Stored>, Error> {
+        search.visible = self.visible.clone();
         self.read(move |conn| store::list_relevant(conn, &search, most)).await
+    }
+
+    /// The values of a field with how many annotations have each, most frequent first: from the counters, or from the
+    /// annotations that the caller may see.
+    pub(super) async fn values(&self, field: Field, most: usize) -> Result<Vec<(String, i64)>, Error> {
+        if self.visible.is_all() {
+            return self.read(move |conn| store::list_values(conn, field, most)).await;
+        }
+        self.values_of(Search { window: Window::of_millis(None, None), ..Search::default() }, field, most)
+            .await
+    }
+
+    /// The same of the annotations of a search.
+    pub(super) async fn values_of(
+        &self,
+        search: Search,
+        field: Field,
+        most: usize,
+    ) -> Result<Vec<(String, i64)>, Error> {
+        let mut counts: HashMap<String, i64> = HashMap::new();
+        for stored in self.all(search).await? {
+            let value = stored.annotation.texts.get(field);
+            if !value.is_empty() {
+                *counts.entry(value.to_owned()).or_default() += 1;
+            }
+        }
+        let mut counts: Vec<(String, i64)> = counts.into_iter().collect();
+        counts.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
+        counts.truncate(most);
+        Ok(counts)
     }
 
     /// All annotations of a search, refused when they are more than one answer may look at.

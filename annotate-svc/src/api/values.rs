@@ -6,11 +6,10 @@ use super::reading::Reading;
 use super::route::{Kind, add};
 use crate::error::Error;
 use crate::model::{Field, Parameters};
-use crate::store::{self, Search};
+use crate::store::Search;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
-use std::collections::HashMap;
 
 /// Names that this route knows besides those of a query.
 const OWN: &[&str] = &["filter", "limit", "counts"];
@@ -30,34 +29,15 @@ async fn list_values(
     let parameters = Parameters::parse(req.query_string(), OWN, reading.now())?;
     let most = limit(&parameters, reading.config.max_values)?.unwrap_or(reading.config.max_values);
     let values = if parameters.is_search() {
-        values_of_search(&reading, Search::of(&parameters)?, field, most).await?
+        reading.values_of(Search::of(&parameters)?, field, most).await?
     } else {
-        reading.read(move |conn| store::list_values(conn, field, most)).await?
+        reading.values(field, most).await?
     };
     if parameters.own("counts") == Some("1") {
         let counted = values.iter().map(|(value, count)| json!({ "Value": value, "Count": count }));
         return Ok(json(&counted.collect::<Vec<_>>()));
     }
     Ok(json(&values.iter().map(|(value, _)| value).collect::<Vec<_>>()))
-}
-
-async fn values_of_search(
-    reading: &Reading,
-    search: Search,
-    field: Field,
-    most: usize,
-) -> Result<Vec<(String, i64)>, Error> {
-    let mut counts: HashMap<String, i64> = HashMap::new();
-    for stored in reading.all(search).await? {
-        let value = stored.annotation.texts.get(field);
-        if !value.is_empty() {
-            *counts.entry(value.to_owned()).or_default() += 1;
-        }
-    }
-    let mut counts: Vec<(String, i64)> = counts.into_iter().collect();
-    counts.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
-    counts.truncate(most);
-    Ok(counts)
 }
 
 /// The field of this name. The seed says `URL`, the documents `Url`: both are taken.

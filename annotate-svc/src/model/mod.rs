@@ -10,6 +10,7 @@ mod graphite;
 mod query;
 mod stamp;
 mod table;
+mod visible;
 mod words;
 
 pub use annotation::{Annotation, Draft, EndsBeforeStart, Field, Stored, Texts};
@@ -20,4 +21,5 @@ pub use graphite::graphite_time;
 pub use query::{Condition, Conditions, Parameters, QueryError, Verb, Window, pairs};
 pub use stamp::{Form, Stamp, parse_either};
 pub use table::{Column, Stats};
+pub use visible::Visible;
 pub use words::{Words, tsvector, words};

@@ -4,7 +4,7 @@ use super::StoreError;
 use super::counts::list_values;
 use super::row::{Row, load, number};
 use super::statement::{self, WORD_PROBE};
-use crate::model::{Condition, Conditions, Field, Filter, Stored, Verb, Window};
+use crate::model::{Condition, Conditions, Field, Filter, Stored, Verb, Visible, Window};
 use shared::db::DbConn;
 use std::ops::RangeInclusive;
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub struct Search {
     pub tags: Vec<String>,
     /// One of them is enough.
     pub matches_any_tag: bool,
+    /// Which annotations may be shown at all.
+    pub visible: Visible,
     /// Order of the list.
     pub order: Order,
 }
@@ -124,7 +126,8 @@ pub fn list_relevant(conn: &mut DbConn, search: &Search, most: usize) -> Result<
         return Ok(Vec::new());
     }
     let sql = statement::relevant(conn, search, most);
-    Ok(load::<Row>(conn, sql)?.into_iter().map(Stored::from).collect())
+    let found = load::<Row>(conn, sql)?.into_iter().map(Stored::from);
+    Ok(found.filter(|stored| search.visible.has(stored.annotation.id)).collect())
 }
 
 /// Whether the words that are asked for are in so few messages that they are the best way in.
@@ -174,14 +177,19 @@ impl Search {
     /// Whether some rows that the statement finds have to be left out afterwards.
     fn has_residual(&self, by_words: bool) -> bool {
         let has_words = self.conditions.words.is_some() && !by_words;
-        has_words || !self.conditions.without.is_empty() || self.filter.is_some() || !self.tags.is_empty()
+        has_words
+            || !self.conditions.without.is_empty()
+            || self.filter.is_some()
+            || !self.tags.is_empty()
+            || !self.visible.is_all()
     }
 
     /// Whether an annotation meets what the statement did not check.
     fn meets(&self, stored: &Stored, by_words: bool) -> bool {
         let texts = &stored.annotation.texts;
         let message = texts.get(Field::Message);
-        self.filter.as_ref().is_none_or(|filter| filter.matches(texts))
+        self.visible.has(stored.annotation.id)
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(texts))
             && self.conditions.words.as_ref().is_none_or(|words| by_words || words.match_message(message))
             && !self.conditions.without.iter().any(|words| words.match_message(message))
             && self.has_tags(stored)

@@ -24,7 +24,14 @@ pub(crate) fn app(
     > + use<>,
 > {
     App::new().configure(|cfg| state.configure(cfg)).wrap_fn(|req, next| {
-        req.extensions_mut().insert(Principal { subject: "user:ada".into(), ..Principal::default() });
+        // Ada may do everything unless a test says what she may.
+        let held = req.headers().get("test-permissions").and_then(|held| held.to_str().ok()).unwrap_or("...");
+        let permissions = held.split(' ').map(str::to_owned).collect();
+        req.extensions_mut().insert(Principal {
+            subject: "user:ada".into(),
+            permissions,
+            ..Principal::default()
+        });
         next.call(req)
     })
 }
@@ -81,7 +88,7 @@ pub(crate) struct Request<'r> {
 }
 
 impl Request<'_> {
-    pub(crate) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.request = self.request.insert_header((name, value));
         self
     }

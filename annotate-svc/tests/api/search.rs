@@ -296,3 +296,34 @@ async fn hostile_queries_are_answered() {
     rig.get(&format!("/annotation/query?{}", many[..32].join("&"))).await.ok();
     assert_eq!(rig.get("/annotation/query").await.ok().as_array().unwrap().len(), 1);
 }
+
+#[actix_web::test]
+async fn lists_show_what_the_caller_may_read() {
+    let rig = Rig::new();
+    let seen = rig.create(json!({"Message": "seen word", "Owner": "a"})).await;
+    rig.create(json!({"Message": "hidden word", "Owner": "b"})).await;
+    let one = format!("cloud->annotations->list annotations->{seen}->get");
+    for (held, expected) in [
+        ("...", json!(["a", "b"])),
+        ("annotations->_->get", json!(["a", "b"])),
+        ("annotations->...", json!(["a", "b"])),
+        (one.as_str(), json!(["a"])),
+        ("cloud->annotations->list", json!([])),
+        ("annotations->_->edit", json!([])),
+    ] {
+        let get = |uri: &'static str| rig.request("GET", uri, "").header("test-permissions", held).send();
+        for uri in ["/annotation/values/Owner", "/annotation/values/Owner?StartDate=0"] {
+            assert_eq!(get(uri).await.ok(), expected, "{held} {uri}");
+        }
+        let many = expected.as_array().unwrap().len();
+        for uri in ["/annotation/query", "/annotation/query?Message=word&order=relevance", "/api/annotations"]
+        {
+            assert_eq!(get(uri).await.ok().as_array().unwrap().len(), many, "{held} {uri}");
+        }
+        assert_eq!(get("/annotation/table").await.ok()["Rows"].as_array().unwrap().len(), many);
+        assert_eq!(
+            get("/annotation/query?total=1").await.header("x-total-count"),
+            Some(many.to_string().as_str())
+        );
+    }
+}
