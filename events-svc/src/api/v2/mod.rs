@@ -40,7 +40,7 @@ use std::future::ready;
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
     let root = web::resource("/").get(version::list_versions).head(version::list_versions);
     cfg.service(methods(root, "GET, HEAD").wrap(from_fn(dress)))
-        .service(web::resource("/healthcheck").get(version::healthcheck))
+        .service(web::resource("/healthcheck").get(version::healthcheck).head(version::healthcheck))
         .service(numbered(at("/v2/capabilities").get(capabilities::list_capabilities), "GET"))
         .service(numbered(
             at("/v2/events").get(events::list_events).post(publish::create_events),
