@@ -2,7 +2,7 @@
 //! for one word and `...` for one or more (contract `dtrace`, section 4; the rules are those of the original's
 //! matching function).
 //!
-//! [`matches`] checks one pattern as it stands and needs no preparation. [`Patterns`] is a set made ready once for
+//! [`matches()`] checks one pattern as it stands and needs no preparation. [`Patterns`] is a set made ready once for
 //! many checks: its patterns share one tree of words, so that a check looks only at the branches that can still
 //! match, however many patterns there are. [`covers`] is the stricter question that granting asks.
 
@@ -32,7 +32,7 @@ pub fn matches(permission: &[&str], pattern: &str) -> bool {
 
 /// Whether everything that the pattern `granted` allows, `held` allows too: nobody may grant more than he holds.
 ///
-/// As [`matches`], but a held `_` is no match for a granted `...`, which stands for more.
+/// As [`matches()`], but a held `_` is no match for a granted `...`, which stands for more.
 #[must_use]
 pub fn covers(held: &str, granted: &str) -> bool {
     let granted: Vec<&str> = words(granted).collect();

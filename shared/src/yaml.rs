@@ -1,7 +1,7 @@
 //! YAML files as a small tree whose every node knows its file and line.
 //!
 //! For files that old Python programs read before us: anchors, aliases and merge keys are resolved, and
-//! plain scalars get the type `PyYAML` gives them ([`scalar`]). What a file means is for its reader; this
+//! plain scalars get the type `PyYAML` gives them (`scalar`). What a file means is for its reader; this
 //! module helps to refuse it well: `event_definitions.yaml:12: traits: …`.
 //!
 //! Sizes are bounded (see [`load`]), so a hostile file is refused, not expanded.
