@@ -10,7 +10,6 @@ pub(crate) use download::{Download, Lease};
 pub(crate) use upload::{Upload, UploadEnd, UploadState};
 
 use crate::server::Phase;
-use crate::upstream::Failure;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
@@ -19,12 +18,9 @@ use std::task::{Context, Poll};
 /// Why a body broke off; the connection that carries it ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrokenBody {
-    /// The client broke off.
+    /// The other side of the gateway broke off.
     #[error(transparent)]
-    Client(#[from] hyper::Error),
-    /// The service broke off.
-    #[error(transparent)]
-    Service(#[from] Box<Failure>),
+    Lost(#[from] hyper::Error),
     /// Larger than allowed.
     #[error("body over the limit")]
     TooLarge,
@@ -92,7 +88,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         match &mut self.source {
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Service(download) => download.poll_next(cx).map_ok(Frame::data),
+            Source::Service(download) => download.poll_next(cx),
         }
     }
 

@@ -3,17 +3,19 @@
 mod headers;
 mod tunnel;
 
-pub(crate) use headers::{Added, Forwarded, encode};
+pub(crate) use headers::Forwarded;
+pub(crate) use headers::prepare;
 pub(crate) use tunnel::is_asked;
 
 use crate::alarm::Alarm;
-use crate::body::{Body, Download, Lease, UploadEnd, UploadState};
+use crate::body::{Body, Download, Lease, Upload, UploadEnd, UploadState};
 use crate::fault::Fault;
 use crate::limits::RETRY_AFTER_SECS;
 use crate::routes::{Class, Service};
 use crate::server::Worker;
-use crate::upstream::{Answer, Attempt, Backend, Head, Outgoing, Pool, Refusal, Ticket};
-use hyper::{Response, StatusCode};
+use crate::upstream::{Attempt, Backend, Pool, Refusal, Returned, Ticket};
+use hyper::body::{Body as HttpBody, Incoming};
+use hyper::{Request, Response, StatusCode};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -44,19 +46,19 @@ pub(crate) struct Plan {
 
 /// An answer that has begun.
 struct Begun {
-    head: Head,
-    answer: Answer,
+    answer: Response<Incoming>,
+    connection: Returned,
     ticket: Ticket,
 }
 
-/// Sends `request` and answers with what comes back.
+/// Sends `request`, whose headers are ready, and answers with what comes back.
 ///
 /// # Errors
 /// What to tell the client when no answer came.
 pub(crate) async fn forward(
     worker: &Rc<Worker>,
     plan: Plan,
-    request: Outgoing,
+    mut request: Request<Upload>,
     upgrade: Option<hyper::upgrade::OnUpgrade>,
 ) -> Result<Response<Body>, Fault> {
     let gateway = &worker.gateway;
@@ -64,30 +66,30 @@ pub(crate) async fn forward(
     let busy = || Fault::Busy { service: name, retry_after_secs: RETRY_AFTER_SECS };
     let place = gateway.places.take(plan.service, plan.class).ok_or_else(busy)?;
     let backend = worker.backends.get(plan.service.index()).ok_or(Fault::NotInstalled(name))?;
+    if upgrade.is_some() {
+        tunnel::ask(request.headers_mut());
+    }
     let mut slot = Some(request);
-    let begun = exchange(worker, backend, plan, &mut slot).await;
-    if let (Err(_), Some(unsent)) = (&begun, slot) {
-        unsent.discard();
+    let Begun { mut answer, connection, ticket } = exchange(worker, backend, plan, &mut slot).await?;
+    let in_flight = ticket.into_in_flight();
+    if let Some(client) = upgrade
+        && answer.status() == StatusCode::SWITCHING_PROTOCOLS
+    {
+        tunnel::open(worker, client, hyper::upgrade::on(&mut answer), (in_flight, place));
+        tunnel::grant(answer.headers_mut());
+        return Ok(answer.map(|_none| Body::empty()));
     }
-    let Begun { head, answer, ticket } = begun?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
-    let (pool, in_flight) = ticket.into_parts();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        // Nobody else asked for it, so nobody else gets it.
-        let client = upgrade.ok_or(Fault::Unreachable(name))?;
-        tunnel::grant(response.headers_mut());
-        tunnel::open(worker, client, answer.into_stream(), (in_flight, place));
-        return Ok(response);
-    }
-    let lease = Lease { pool, in_flight, _place: place };
+    headers::strip_answer(answer.headers_mut());
+    let lease = Lease { in_flight, _place: place, connection: Some(connection) };
     let idle = Duration::from_secs(gateway.config.timeouts.idle_secs);
-    *response.body_mut() = Body::streamed(match plan.class {
-        Class::Stream => Download::endless(answer, lease, worker.stop.clone()),
-        Class::Quick | Class::Ingest | Class::Upload | Class::Socket => Download::new(answer, lease, idle),
-    });
-    Ok(response)
+    let (mut parts, source) = answer.into_parts();
+    // Whatever the service spoke, the client's connection has its own version.
+    parts.version = hyper::Version::HTTP_11;
+    let download = match plan.class {
+        Class::Stream => Download::endless(source, lease, worker.stop.clone()),
+        Class::Quick | Class::Ingest | Class::Upload | Class::Socket => Download::new(source, lease, idle),
+    };
+    Ok(Response::from_parts(parts, Body::streamed(download)))
 }
 
 /// Asks one replica after another as far as that is safe and paid for.
@@ -95,34 +97,35 @@ async fn exchange(
     worker: &Worker,
     backend: &Backend,
     plan: Plan,
-    slot: &mut Option<Outgoing>,
+    slot: &mut Option<Request<Upload>>,
 ) -> Result<Begun, Fault> {
     let name = plan.service.name();
-    let Some(upload) = slot.as_ref().map(|request| request.upload().state()) else {
+    let Some(upload) = slot.as_ref().map(|request| request.body().state()) else {
         return Err(Fault::Unreachable(name));
     };
+    // Where there is no other replica, a second try would meet the same trouble, and copies cost time.
+    let may_repeat = plan.is_retryable && upload.end() == UploadEnd::Complete && backend.replica_count() > 1;
     let mut failed_at: Option<Rc<Pool>> = None;
     backend.budget.deposit();
     for tries_left in (0..TRIES).rev() {
         let ticket = backend.choose(failed_at.as_ref()).map_err(|refusal| refused(refusal, plan.service))?;
+        let copy = slot.as_ref().filter(|_| may_repeat && tries_left > 0).map(duplicate);
         let outcome = within(worker, ticket.pool.send(slot, plan.started), &upload, plan.patience).await;
-        let is_whole = slot.as_ref().is_some_and(Outgoing::is_repeatable);
-        let may_retry = || is_whole && tries_left > 0 && backend.budget.withdraw();
+        let may_retry = || tries_left > 0 && backend.budget.withdraw();
         match outcome {
             None => {
                 ticket.failed();
                 return Err(Fault::TimedOut(name));
             }
-            Some(Attempt::Answered(head, answer)) if !is_sick(head.status) => {
-                ticket.succeeded();
-                return Ok(Begun { head, answer, ticket });
-            }
-            Some(Attempt::Answered(head, answer)) => {
+            Some(Attempt::Answered(answer, connection)) => {
+                if !is_sick(answer.status()) {
+                    ticket.succeeded();
+                    return Ok(Begun { answer, connection, ticket });
+                }
                 ticket.failed();
-                // Another replica may be well; this one has just said what it can say.
-                let has_other = plan.is_retryable && backend.replica_count() > 1;
-                if !(has_other && may_retry()) {
-                    return Ok(Begun { head, answer, ticket });
+                *slot = copy.filter(|_| may_retry());
+                if slot.is_none() {
+                    return Ok(Begun { answer, connection, ticket });
                 }
             }
             Some(Attempt::NotSent) => {
@@ -131,13 +134,11 @@ async fn exchange(
                     return Err(Fault::Unreachable(name));
                 }
             }
-            Some(Attempt::Failed(failure)) => {
-                log::debug!("{name} gave no answer: {failure}");
+            Some(Attempt::BrokeOff(cause)) => {
+                log::debug!("{name} broke off: {cause}");
                 spoilt(&upload, worker)?;
                 ticket.failed();
-                if !(plan.is_retryable && may_retry()) {
-                    return Err(Fault::Unreachable(name));
-                }
+                *slot = Some(copy.filter(|_| may_retry()).ok_or(Fault::Unreachable(name))?);
             }
         }
         worker.gateway.metrics.retried(plan.service);
@@ -190,4 +191,14 @@ fn refused(refusal: Refusal, service: Service) -> Fault {
 /// Statuses by which a replica says that it cannot answer now. A 500 may be a user's mistake (annotate).
 fn is_sick(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+}
+
+/// The same request once more; only for requests without a body.
+fn duplicate(request: &Request<Upload>) -> Request<Upload> {
+    debug_assert!(request.body().is_end_stream(), "a body cannot be sent twice");
+    let mut copy = Request::new(Upload::empty(request.body().state().moved_at()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }

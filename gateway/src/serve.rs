@@ -6,14 +6,13 @@ use crate::fault::Fault;
 use crate::identity::{self, Caller, Credentials};
 use crate::metrics::Underway;
 use crate::pages;
-use crate::proxy::{self, Added, Forwarded, Plan};
+use crate::proxy::{self, Forwarded, Plan};
 use crate::request::{
     content_length, effective_method, preferred_wait_secs, redirect, request_id, rewrite, settle_host,
 };
 use crate::routes::{Access, Action, Api, Class, Found, Owner, Page, Route, Service};
 use crate::server::{Door, Phase, Worker};
 use crate::shapes::{self, Asked};
-use crate::upstream::Outgoing;
 use crate::{cors, guard};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
@@ -177,25 +176,20 @@ impl Entry<'_> {
             Upload::new(request.into_body(), 0, self.phase, self.started).discard();
             return Err(Fault::TooLarge(limit_bytes));
         }
-        let is_upgrade = action.class == Class::Socket && proxy::is_asked(request.headers());
-        let upgrade = is_upgrade.then(|| hyper::upgrade::on(&mut request));
-        let (parts, body) = request.into_parts();
-        let patience = self.patience(action.class, &parts.headers);
-        let is_retryable = action.is_retryable();
-        let plan = Plan { service, class: action.class, is_retryable, started: self.started, patience };
-        let upload = Upload::new(body, limit_bytes, self.phase, self.started);
-        let added = Added { identity: &signed, request_id: id, is_upgrade };
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let (head, is_chunked) = proxy::encode(
-            &parts.method,
-            target,
-            &parts.headers,
-            self.forwarded(),
-            &added,
-            &upload.size_hint(),
-        );
-        let outgoing = Outgoing::new(head, upload, is_chunked, parts.method == Method::HEAD);
-        proxy::forward(self.worker, plan, outgoing, upgrade).await
+        let is_socket = action.class == Class::Socket && proxy::is_asked(request.headers());
+        let upgrade = is_socket.then(|| hyper::upgrade::on(&mut request));
+        let patience = self.patience(action.class, request.headers());
+        let plan = Plan {
+            service,
+            class: action.class,
+            is_retryable: action.is_retryable(),
+            started: self.started,
+            patience,
+        };
+        proxy::prepare(request.headers_mut(), self.forwarded(), signed, id.clone());
+        let mut request = request.map(|body| Upload::new(body, limit_bytes, self.phase, self.started));
+        *request.version_mut() = hyper::Version::HTTP_11;
+        proxy::forward(self.worker, plan, request, upgrade).await
     }
 
     fn check_foreign(&self, request: &Request<Incoming>) -> Result<(), Fault> {

@@ -3,11 +3,11 @@
 use super::BrokenBody;
 use crate::server::Phase;
 use bytes::Bytes;
-use hyper::body::{Body, Incoming, SizeHint};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -116,51 +116,37 @@ impl Upload {
         }
     }
 
-    /// The next piece.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
-        loop {
-            let Some(source) = &mut self.source else { return Poll::Ready(None) };
-            let frame = ready!(Pin::new(source).poll_frame(cx));
-            if let Some(progress) = &self.state.progress {
-                progress.moved_at.set(Instant::now());
+    /// Judges what came.
+    fn take(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, hyper::Error>>,
+    ) -> Option<Result<Frame<Bytes>, BrokenBody>> {
+        if let Some(progress) = &self.state.progress {
+            progress.moved_at.set(Instant::now());
+        }
+        match frame {
+            None => {
+                self.finish(UploadEnd::Complete);
+                None
             }
-            return Poll::Ready(match frame {
-                None => {
+            Some(Err(cause)) => {
+                self.finish(if is_timeout(&cause) { UploadEnd::Stalled } else { UploadEnd::Lost });
+                Some(Err(cause.into()))
+            }
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+                let Some(left_bytes) = self.left_bytes.checked_sub(bytes) else {
+                    self.finish(UploadEnd::TooLarge(self.limit_bytes));
+                    self.drain();
+                    return Some(Err(BrokenBody::TooLarge));
+                };
+                self.left_bytes = left_bytes;
+                if self.source.as_ref().is_some_and(Body::is_end_stream) {
                     self.finish(UploadEnd::Complete);
-                    None
                 }
-                Some(Err(cause)) => {
-                    self.finish(if is_timeout(&cause) { UploadEnd::Stalled } else { UploadEnd::Lost });
-                    Some(Err(cause.into()))
-                }
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => Some(self.count(data)),
-                    // Trailers have no place in what goes on.
-                    Err(_trailers) => continue,
-                },
-            });
+                Some(Ok(frame))
+            }
         }
-    }
-
-    /// What is known about the length.
-    #[must_use]
-    pub(crate) fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-
-    /// Counts a piece against the limit.
-    fn count(&mut self, data: Bytes) -> Result<Bytes, BrokenBody> {
-        let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        let Some(left_bytes) = self.left_bytes.checked_sub(bytes) else {
-            self.finish(UploadEnd::TooLarge(self.limit_bytes));
-            self.drain();
-            return Err(BrokenBody::TooLarge);
-        };
-        self.left_bytes = left_bytes;
-        if self.source.as_ref().is_some_and(Body::is_end_stream) {
-            self.finish(UploadEnd::Complete);
-        }
-        Ok(data)
     }
 }
 
@@ -184,4 +170,26 @@ fn drain(mut source: Incoming) {
         // Past its time the client has had its chance.
         let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
     });
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BrokenBody;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(source).poll_frame(cx));
+        Poll::Ready(self.take(frame))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
 }

@@ -3,10 +3,10 @@
 use super::{object, text};
 use crate::body::{Body, Upload};
 use crate::server::Worker;
-use crate::upstream::{Attempt, Backend, Outgoing, Pool};
-use bytes::Bytes;
+use crate::upstream::{Attempt, Backend, Pool};
 use futures_util::future::join_all;
-use hyper::{Response, StatusCode};
+use hyper::header::HOST;
+use hyper::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use shared::db::DbError;
 use std::rc::Rc;
@@ -69,12 +69,13 @@ async fn service(backend: &Backend) -> Result<(), String> {
 
 async fn replica(pool: &Rc<Pool>) -> Result<(), &'static str> {
     let now = Instant::now();
-    let head = Bytes::from_static(b"GET /readyz HTTP/1.1\r\nhost: gateway\r\n\r\n");
-    let request = Outgoing::new(head, Upload::empty(now), false, false);
+    let mut request = Request::new(Upload::empty(now));
+    *request.uri_mut() = hyper::Uri::from_static("/readyz");
+    request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("gateway"));
     match tokio::time::timeout(CHECK_TIMEOUT, pool.send(&mut Some(request), now)).await {
         Err(_elapsed) => Err("no answer in time"),
-        Ok(Attempt::Answered(head, _)) if head.status.is_success() => Ok(()),
+        Ok(Attempt::Answered(answer, _)) if answer.status().is_success() => Ok(()),
         Ok(Attempt::Answered(..)) => Err("not ready"),
-        Ok(Attempt::NotSent | Attempt::Failed(_)) => Err("not reachable"),
+        Ok(Attempt::NotSent | Attempt::BrokeOff(_)) => Err("not reachable"),
     }
 }

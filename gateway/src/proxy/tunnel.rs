@@ -3,14 +3,11 @@
 use crate::limits::Place;
 use crate::server::Worker;
 use crate::upstream::InFlight;
-use bytes::BytesMut;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use std::io;
 use std::rc::Rc;
-use tokio::io::{AsyncWriteExt, copy_bidirectional};
-use tokio::net::TcpStream;
+use tokio::io::copy_bidirectional;
 
 /// Whether the request asks for a websocket (RFC 6455, section 4.1).
 pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
@@ -21,30 +18,31 @@ pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE) && has(CONNECTION, "upgrade") && has(UPGRADE, "websocket")
 }
 
-/// Puts the headers back that the client waits for; they were taken off with the others of the connection.
-pub(super) fn grant(headers: &mut HeaderMap) {
+/// Puts the wish for a websocket back, which was taken off with the other headers of the connection.
+pub(super) fn ask(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Passes bytes both ways until one side ends or the gateway stops. `early` are bytes of the service that have arrived
-/// already.
-pub(super) fn open(
-    worker: &Rc<Worker>,
-    client: OnUpgrade,
-    (mut service, early): (TcpStream, BytesMut),
-    held: (InFlight, Place),
-) {
+/// Leaves of the service's headers about the connection those that the client waits for.
+pub(super) fn grant(headers: &mut HeaderMap) {
+    super::headers::strip_answer(headers);
+    ask(headers);
+}
+
+/// Passes bytes both ways until one side ends or the gateway stops.
+pub(super) fn open(worker: &Rc<Worker>, client: OnUpgrade, service: OnUpgrade, held: (InFlight, Place)) {
     let stop = worker.stop.clone();
     worker.spawn(async move {
         let passing = async {
-            let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
-            client.write_all(&early).await?;
-            copy_bidirectional(&mut client, &mut service).await
+            let (client, service) = tokio::try_join!(client, service)?;
+            let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
+            // Either side may vanish; that is how most websockets end.
+            let _ = copy_bidirectional(&mut client, &mut service).await;
+            Ok::<_, hyper::Error>(())
         };
         tokio::select! {
-            // Either side may vanish; that is how most websockets end.
-            outcome = passing => if let Err(cause) = outcome { log::debug!("websocket ended: {cause}") },
+            outcome = passing => if let Err(cause) = outcome { log::debug!("websocket not opened: {cause}") },
             () = stop.stopped() => (),
         }
         drop(held);

@@ -2,8 +2,8 @@
 
 use super::breaker::Pass;
 use super::budget::Budget;
+use super::connection::Pool;
 use super::names::{Replicas, Upstream};
-use super::pool::Pool;
 use super::replica::{InFlight, Replica};
 use crate::routes::Service;
 use shared::clock::SharedClock;
@@ -66,10 +66,10 @@ impl Ticket {
         self.replica.failed(self.pass, self.clock.now().timestamp_micros());
     }
 
-    /// The connections, and the weight on the replica for as long as the answer passes.
+    /// The weight on the replica, for as long as the answer passes.
     #[must_use]
-    pub(crate) fn into_parts(self) -> (Rc<Pool>, InFlight) {
-        (self.pool, self.in_flight)
+    pub(crate) fn into_in_flight(self) -> InFlight {
+        self.in_flight
     }
 }
 
