@@ -75,7 +75,9 @@ fn is_own(origin: &str, headers: &HeaderMap) -> bool {
 
 fn without_port(host: &str) -> &str {
     match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
+        Some((address, "")) => address,
+        Some((address, rest)) if rest.starts_with(':') => address,
+        Some(_) => host,
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     }
 }
@@ -106,9 +108,15 @@ mod tests {
         for host in ["10.0.0.1:8080", "box7:8080", "BOX7"] {
             assert_eq!(verdict(host), Ok(()), "{host}");
         }
-        for host in
-            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "box7.evil", "", "evil:127"]
-        {
+        for host in [
+            "evil.example",
+            "[::1].evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "box7.evil",
+            "",
+            "evil:127",
+        ] {
             assert_eq!(verdict(host), Err(Foreign::Host), "{host}");
         }
         assert_eq!(check_host(&headers(&[]), &own), Ok(()), "only programs leave it out");

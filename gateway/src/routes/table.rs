@@ -57,17 +57,22 @@ pub(crate) const AREAS: &[Area] = &[
         slash: Same,
         prefixes: &["/v1/streams"],
         rows: &[
-            ("", &[get("cloud->streams->list")]),
-            ("/count", &[get("cloud->streams->list")]),
+            ("", STREAM_LIST),
+            ("/count", STREAM_LIST),
             ("/match", &[post("cloud->streams->match")]),
             ("/tail", &[get("cloud->streams->list").class(Stream)]),
             ("/debug", &[get("cloud->streams->debug")]),
-            ("/reload", &[post("cloud->streams->reload")]),
+            ("/reload", &[post("").access(Admin)]),
             (
                 "/{id}",
-                &[get("streams->{id}->get"), put("streams->{id}->edit"), delete("streams->{id}->delete")],
+                &[
+                    get("streams->{id}->get"),
+                    head("streams->{id}->get"),
+                    put("streams->{id}->edit"),
+                    delete("streams->{id}->delete"),
+                ],
             ),
-            ("/{id}/history", &[get("streams->{id}->get")]),
+            ("/{id}/history", &[get("streams->{id}->get"), head("streams->{id}->get")]),
         ],
     },
     Area {
@@ -76,9 +81,9 @@ pub(crate) const AREAS: &[Area] = &[
         slash: Same,
         prefixes: &["/v1/events"],
         rows: &[
-            ("", &[get("cloud->events->list")]),
-            ("/count", &[get("cloud->events->list")]),
-            ("/{message_id}", &[get("events->{message_id}->get")]),
+            ("", EVENT_LIST),
+            ("/count", EVENT_LIST),
+            ("/{message_id}", &[get("events->{message_id}->get"), head("events->{message_id}->get")]),
         ],
     },
     Area {
@@ -211,8 +216,33 @@ pub(crate) const AREAS: &[Area] = &[
             ),
             ("/{uuid}/metadata", FIFO_METADATA),
             ("/{uuid}/metadata/{*path}", FIFO_METADATA),
-            ("/{uuid}/stream", &[get("dtrace->{uuid}->stream").class(Socket), options()]),
-            ("/{uuid}/runs", &[post("dtrace->{uuid}->stream").class(Stream), options()]),
+            (
+                "/{uuid}/stream",
+                &[get("dtrace->{uuid}->stream").class(Socket), head("dtrace->{uuid}->stream"), options()],
+            ),
+            ("/catalogue", &[get("cloud->dtrace->list"), head("cloud->dtrace->list"), options()]),
+            (
+                "/{uuid}/runs",
+                &[
+                    get("dtrace->{uuid}->get"),
+                    head("dtrace->{uuid}->get"),
+                    post("dtrace->{uuid}->stream").class(Stream),
+                    options(),
+                ],
+            ),
+            (
+                "/{uuid}/runs/{run}",
+                &[
+                    get("dtrace->{uuid}->get"),
+                    head("dtrace->{uuid}->get"),
+                    delete("dtrace->{uuid}->edit"),
+                    options(),
+                ],
+            ),
+            (
+                "/{uuid}/runs/{run}/events",
+                &[get("dtrace->{uuid}->get").class(Stream), head("dtrace->{uuid}->get"), options()],
+            ),
         ],
     },
     Area {
@@ -339,6 +369,10 @@ pub(crate) const PAGES: &[(&str, Pages, &[Action])] = &[
 
 const PUBLIC_GET: &[Action] = &[get("").access(Public), head("").access(Public)];
 
+const STREAM_LIST: &[Action] = &[get("cloud->streams->list"), head("cloud->streams->list")];
+
+const EVENT_LIST: &[Action] = &[get("cloud->events->list"), head("cloud->events->list")];
+
 const PLUGIN: &[Action] = &[get("plugins->{name}->get"), delete("plugins->{name}->delete")];
 
 const PLUGIN_CONFIG: &[Action] =
@@ -360,5 +394,10 @@ const PLUGIN_ROWS_V2: &[(&str, &[Action])] = &[
     ("/{type}/{name}/{version}/config", PLUGIN_CONFIG),
 ];
 
-const FIFO_METADATA: &[Action] =
-    &[get("dtrace->{uuid}->get"), put("dtrace->{uuid}->edit"), delete("dtrace->{uuid}->edit"), options()];
+const FIFO_METADATA: &[Action] = &[
+    get("dtrace->{uuid}->get"),
+    head("dtrace->{uuid}->get"),
+    put("dtrace->{uuid}->edit"),
+    delete("dtrace->{uuid}->edit"),
+    options(),
+];

@@ -80,7 +80,7 @@ async fn without_origins_there_is_no_cors() {
     let (gateway, _service) = with_origins(&[]).await;
     assert_eq!(gateway.ask(&preflight("/v2/events", VALID)).await.status(), 405);
     let v1 = gateway.ask(&preflight("/v1/events", VALID)).await;
-    assert_eq!((v1.status(), v1.header("allow")), (204, Some("GET, OPTIONS")));
+    assert_eq!((v1.status(), v1.header("allow")), (204, Some("GET, HEAD, OPTIONS")));
     assert_eq!(v1.header("access-control-allow-origin"), None);
 }
 
@@ -89,6 +89,6 @@ async fn other_apis_answer_a_preflight_with_their_methods() {
     let (gateway, _service) = with_origins(&["*"]).await;
     let answer = gateway.ask(&preflight("/v1/streams/7", "http://any.example")).await;
     assert_eq!(answer.status(), 204);
-    assert_eq!(answer.header("access-control-allow-methods"), Some("GET, PUT, DELETE, OPTIONS"));
+    assert_eq!(answer.header("access-control-allow-methods"), Some("GET, HEAD, PUT, DELETE, OPTIONS"));
     assert_eq!(answer.header("access-control-allow-origin"), Some("http://any.example"));
 }

@@ -12,6 +12,12 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/streams/640", "streams"),
     ("DELETE", "/v1/streams/640", "streams"),
     ("PUT", "/v1/streams/640", "streams"),
+    ("HEAD", "/v1/streams/640", "streams"),
+    ("GET", "/v1/streams/640/history", "streams"),
+    ("GET", "/v1/streams/tail", "streams"),
+    ("POST", "/v1/streams/match", "streams"),
+    ("GET", "/v1/streams/debug", "streams"),
+    ("POST", "/v1/streams/reload", "streams"),
     ("GET", "/v1/events", "events"),
     ("GET", "/v1/events/count", "events"),
     ("GET", "/v1/events/dead-beef", "events"),
@@ -86,6 +92,9 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("PUT", "/dtrace/u/metadata/a/b", "dtrace"),
     ("DELETE", "/dtrace/u/metadata/a/b", "dtrace"),
     ("GET", "/dtrace/u/stream", "dtrace"),
+    ("GET", "/api/3/dtrace/catalogue", "dtrace"),
+    ("POST", "/dtrace/u/runs", "dtrace"),
+    ("GET", "/dtrace/u/runs/7/events", "dtrace"),
     // annotate, section 3, and its Grafana import path
     ("POST", "/annotation", "annotate"),
     ("PUT", "/api/annotation", "annotate"),
@@ -96,6 +105,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/annotation/values/Owner", "annotate"),
     ("OPTIONS", "/annotation/query", "annotate"),
     ("GET", "/api/annotate", "annotate"),
+    ("POST", "/annotation/i/restore", "annotate"),
+    ("GET", "/annotation/changes", "annotate"),
     ("POST", "/api/annotations", "annotate"),
     ("GET", "/api/annotations?from=1", "annotate"),
     ("PATCH", "/api/annotations/7", "annotate"),
@@ -155,6 +166,8 @@ async fn dead_letters_are_reached_through_the_admin_area_alone() {
         ("GET", "/admin/events/dead-letters/7", "/internal/dead-letters/7"),
         ("POST", "/admin/events/dead-letters/7/replay", "/internal/dead-letters/7/replay"),
         ("DELETE", "/admin/events/dead-letters/7", "/internal/dead-letters/7"),
+        ("DELETE", "/admin/events/dead-letters", "/internal/dead-letters"),
+        ("POST", "/admin/events/dead-letters/replay", "/internal/dead-letters/replay"),
     ] {
         let answer = gateway.ask(&request(method, path, "", "")).await;
         assert_eq!(answer.header("x-target"), Some(target), "{method} {path}");

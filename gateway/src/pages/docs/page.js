@@ -3,6 +3,9 @@
 "use strict";
 
 const METHODS = ["get", "put", "post", "delete", "options", "head", "patch"];
+/** Longest answer that is shown, in characters. */
+const LONGEST = 1 << 18;
+
 const main = document.getElementById("main");
 const nav = document.getElementById("documents");
 const token = document.getElementById("token");
@@ -16,6 +19,11 @@ function el(name, attributes = {}, ...children) {
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return element;
+}
+
+/** A text in which words between backquotes are code. */
+function prose(text) {
+  return (text ?? "").split("`").map((part, place) => (place % 2 ? el("code", {}, part) : part));
 }
 
 /** What a `$ref` of the same document points to. */
@@ -60,21 +68,23 @@ function example(root, content) {
 
 function typeName(root, schema) {
   schema = resolve(root, schema ?? {});
+  if (schema.type === "array") return `list of ${typeName(root, schema.items)}`;
   const type = [schema.type ?? ""].flat().join(" | ");
-  const words = [schema.format, schema.enum && schema.enum.join(", "), schema.default !== undefined && `default ${schema.default}`];
+  const words = [schema.format, schema.enum?.filter((value) => value !== "").join(", "), schema.default !== undefined && `default ${schema.default}`];
   return [type, ...words.filter(Boolean)].filter(Boolean).join(", ");
 }
 
 function parameterTable(root, parameters, inputs) {
   if (!parameters.length) return null;
   const rows = parameters.map((parameter) => {
-    const input = el("input", { "aria-label": `${parameter.name} (${parameter.in})` });
+    const hint = parameter.example ?? resolve(root, parameter.schema).examples?.[0] ?? "";
+    const input = el("input", { "aria-label": `${parameter.name} (${parameter.in})`, placeholder: String(hint) });
     inputs.push({ parameter, input });
     const name = el("code", parameter.required ? { class: "required" } : {}, parameter.name);
     return el("tr", {},
       el("td", {}, name, el("br"), el("small", {}, parameter.in)),
-      el("td", { class: "text" }, parameter.description ?? "", el("br"), el("small", {}, typeName(root, parameter.schema))),
-      el("td", {}, input));
+      el("td", { class: "text" }, prose(parameter.description), el("br"), el("small", {}, typeName(root, parameter.schema))),
+      el("td", { class: "value" }, input));
   });
   const head = el("tr", {}, ...["Parameter", "Meaning", "Value"].map((text) => el("th", { scope: "col" }, text)));
   return [el("h3", {}, "Parameters"), el("table", {}, el("thead", {}, head), el("tbody", {}, rows))];
@@ -86,20 +96,21 @@ function responses(root, operation) {
     const shown = example(root, response.content);
     return [
       el("h3", {}, `${status} `, el("small", {}, shown?.type ?? "")),
-      el("div", { class: "text" }, response.description ?? ""),
+      el("div", { class: "text" }, prose(response.description)),
       shown && el("pre", {}, shown.text),
     ];
   });
   return parts.flat();
 }
 
-/** Sends the operation with what the reader filled in. */
-async function send(path, method, inputs, body, output) {
+/** The request that the reader has filled in: address and options of `fetch`. */
+function request(path, method, inputs, body) {
   const query = new URLSearchParams();
   const headers = {};
   for (const { parameter, input } of inputs) {
     if (input.value === "") continue;
-    if (parameter.in === "path") path = path.replace(`{${parameter.name}}`, encodeURIComponent(input.value));
+    const part = input.value.split("/").map(encodeURIComponent).join("/");
+    if (parameter.in === "path") path = path.replace(`{${parameter.name}}`, part);
     if (parameter.in === "query") query.append(parameter.name, input.value);
     if (parameter.in === "header") headers[parameter.name] = input.value;
   }
@@ -109,16 +120,52 @@ async function send(path, method, inputs, body, output) {
     options.body = body.input.value;
     headers["content-type"] ??= body.type;
   }
-  const url = query.size ? `${path}?${query}` : path;
-  output.textContent = `${options.method} ${url} …`;
-  try {
-    const answer = await fetch(url, options);
-    const text = await answer.text();
-    const lines = [...answer.headers].map(([name, value]) => `${name}: ${value}`);
-    output.textContent = `${options.method} ${url}\n\n${answer.status} ${answer.statusText}\n${lines.join("\n")}\n\n${text}`;
-  } catch (error) {
-    output.textContent = `${options.method} ${url}\n\n${error}`;
+  return { url: query.size ? `${path}?${query}` : path, options };
+}
+
+/** Shows an answer while it comes; some go on until they are stopped. */
+async function follow(answer, head, output) {
+  const lines = [...answer.headers].map(([name, value]) => `${name}: ${value}`);
+  head += `\n\n${answer.status} ${answer.statusText}\n${lines.join("\n")}\n\n`;
+  const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (let piece = await reader?.read(); piece && !piece.done; piece = await reader.read()) {
+    text += piece.value;
+    output.textContent = head + text.slice(0, LONGEST);
+    if (text.length > LONGEST) {
+      output.textContent += "\n… (the rest is not shown)";
+      return reader.cancel();
+    }
   }
+  try {
+    text = JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    // Not JSON: shown as it came.
+  }
+  output.textContent = head + text;
+}
+
+/** The button that sends the operation, and stops an answer that goes on. */
+function tryButton(path, method, inputs, body, output) {
+  const button = el("button", { type: "button" }, "Try it");
+  let running = null;
+  button.addEventListener("click", async () => {
+    if (running) return running.abort();
+    running = new AbortController();
+    button.textContent = "Stop";
+    const { url, options } = request(path, method, inputs, body);
+    const head = `${options.method} ${url}`;
+    output.hidden = false;
+    output.textContent = `${head} …`;
+    try {
+      await follow(await fetch(url, { ...options, signal: running.signal }), head, output);
+    } catch (error) {
+      output.textContent += `\n\n${error.name === "AbortError" ? "stopped" : error}`;
+    }
+    running = null;
+    button.textContent = "Try it";
+  });
+  return button;
 }
 
 function operation(root, path, method, item) {
@@ -128,25 +175,24 @@ function operation(root, path, method, item) {
   const wanted = example(root, resolve(root, own.requestBody).content);
   const body = wanted && { type: wanted.type, input: el("textarea", { "aria-label": "request body" }, wanted.text) };
   const output = el("pre", { "aria-live": "polite", hidden: true });
-  const button = el("button", { type: "button" }, "Try it");
-  button.addEventListener("click", () => {
-    output.hidden = false;
-    send(path, method, inputs, body, output);
-  });
+  const elsewhere = item.servers?.[0];
+  const button = elsewhere
+    ? el("p", {}, `Not here but at ${elsewhere.url}. ${elsewhere.description ?? ""}`)
+    : tryButton(path, method, inputs, body, output);
   const summary = el("summary", {},
-    el("span", { class: "method" }, method.toUpperCase()),
+    el("span", { class: `method ${method}` }, method.toUpperCase()),
     el("span", { class: "path" }, path),
     el("span", { class: "summary" }, own.summary ?? ""));
   const content = el("div", {},
-    el("p", { class: "text" }, own.description ?? ""),
+    own.description && el("p", { class: "text" }, prose(own.description.trim())),
     parameterTable(root, parameters, inputs),
     body && [el("h3", {}, "Body ", el("small", {}, body.type)), body.input],
     button, output,
     el("h3", {}, "Answers"), responses(root, own));
-  return el("details", { class: "operation" }, summary, content);
+  return el("details", { class: "operation", id: own.operationId ?? `${method} ${path}` }, summary, content);
 }
 
-function show(root) {
+function show(root, chosen, wanted) {
   document.title = `${root.info?.title ?? "API"} – Quintet`;
   const groups = new Map();
   for (const [path, item] of Object.entries(root.paths ?? {})) {
@@ -159,8 +205,20 @@ function show(root) {
   const sections = [...groups].map(([tag, operations]) => [tag && el("h2", {}, tag), operations]);
   main.replaceChildren(
     el("h1", {}, root.info?.title ?? "", " ", el("small", {}, root.info?.version ?? "")),
-    el("p", { class: "text" }, root.info?.description ?? ""),
+    el("p", { class: "text" }, prose(root.info?.description?.trim())),
+    el("p", {}, "As a file: ", el("a", { href: chosen.url }, "JSON"), ", ",
+      el("a", { href: chosen.url.replace(/json$/, "yaml") }, "YAML")),
     ...sections.flat(2).filter(Boolean));
+  for (const operation of main.querySelectorAll("details")) {
+    operation.addEventListener("toggle", () => {
+      if (operation.open) history.replaceState(null, "", `#${encodeURIComponent(chosen.name)}/${encodeURIComponent(operation.id)}`);
+    });
+  }
+  const target = wanted && document.getElementById(wanted);
+  if (target) {
+    target.open = true;
+    target.scrollIntoView();
+  }
 }
 
 async function json(url) {
@@ -170,7 +228,7 @@ async function json(url) {
 }
 
 async function open(documents) {
-  const name = decodeURIComponent(location.hash.slice(1));
+  const [name, wanted] = location.hash.slice(1).split("/").map(decodeURIComponent);
   const chosen = documents.find((each) => each.name === name) ?? documents[0];
   if (!chosen) {
     main.replaceChildren(el("p", {}, "This build holds no API documents."));
@@ -180,7 +238,7 @@ async function open(documents) {
     if (link.dataset.name === chosen.name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  show(await json(chosen.url));
+  show(await json(chosen.url), chosen, wanted);
 }
 
 async function start() {
