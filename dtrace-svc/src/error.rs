@@ -35,8 +35,15 @@ pub enum Error {
     #[error("the body must be application/json or application/x-msgpack, plain or gzip")]
     UnsupportedType,
     /// The tracer refuses the script; its text goes to the client.
-    #[error("{0}")]
-    Script(String),
+    #[error("{text}")]
+    Script {
+        /// What the tracer said.
+        text: String,
+        /// Line of the script, from 1.
+        line: Option<u32>,
+        /// Column, from 1.
+        column: Option<u32>,
+    },
     /// A limit on what may go on at once is reached.
     #[error("{0}")]
     Busy(String),
@@ -88,7 +95,7 @@ impl ResponseError for Error {
             Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Script(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Script { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -105,6 +112,9 @@ impl ResponseError for Error {
         }
         if let Self::MethodNotAllowed(methods) = self {
             answer.insert_header(("allow", *methods));
+        }
+        if let Self::Script { text, line: Some(line), column } = self {
+            return answer.json(json!({ "error": text, "line": line, "column": column }));
         }
         answer.json(json!({ "error": self.to_string() }))
     }

@@ -3,6 +3,7 @@
 mod body;
 mod call;
 mod catalogue;
+mod frames;
 mod internal;
 mod list;
 mod metadata;

@@ -68,7 +68,7 @@ async fn create_run(call: Call, payload: Payload, parts: Data<Parts>) -> Result<
         listener.record();
     }
     listener.started().await.map_err(|ending| match ending {
-        Ending::Refused(text) | Ending::Failed(text) => Error::Script(text),
+        Ending::Refused(text) | Ending::Failed(text) => Error::Script { text, line: None, column: None },
         Ending::Unavailable(cause) => Error::Unavailable(cause),
         Ending::Finished | Ending::Stopped => Error::Busy("the run was stopped".into()),
     })?;

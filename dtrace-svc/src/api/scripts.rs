@@ -1,10 +1,12 @@
 //! Scripts: the list, and each by its id (contract `dtrace`, section 2).
 
 use super::call::{self, Call};
-use super::{list, serve};
+use super::{Parts, list, serve};
 use crate::config::Config;
 use crate::error::Error;
+use crate::executor::Executor;
 use crate::model::{Change, Draft, Fields, Refused, Script, is_script_id};
+use crate::script::fill;
 use crate::store;
 use crate::wire::Format;
 use actix_web::HttpResponse;
@@ -29,7 +31,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
     });
 }
 
-/// `POST /dtrace`: stores a script and answers where it is.
+/// `POST /dtrace`: stores a script and answers where it is; with `?check=1` only a script that compiles here.
 ///
 /// Quirk: a request without a version is told a place with one, as the original did (`/api/0.1.0/…`).
 async fn create_script(
@@ -37,9 +39,13 @@ async fn create_script(
     payload: Payload,
     db: Data<Db>,
     config: Data<Config>,
+    parts: Data<Parts>,
 ) -> Result<HttpResponse, Error> {
     call.permit_all("create")?;
     let Draft { name, script, config: values } = Draft::parse(&call.body(payload, &config).await?)?;
+    if call.query().get("check").is_some_and(|word| ["1", "true"].contains(&word)) {
+        check(&script, &values, &parts).await?;
+    }
     let uuid = uuid::Uuid::new_v4().to_string();
     let base = if call.base == "/dtrace" { "/api/0.1.0/dtrace" } else { &call.base };
     let location = format!("{base}/{uuid}");
@@ -49,6 +55,19 @@ async fn create_script(
     }
     db.write(move |conn| Ok::<_, Error>(store::put_script(conn, &script)?)).await?;
     Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish())
+}
+
+/// Compiles a script with its stored values, as an empty start would run it.
+async fn check(script: &str, values: &str, parts: &Parts) -> Result<(), Error> {
+    let values = serde_json::from_str(values).unwrap_or_default();
+    let filled = fill(script, &values, |_name| true, None).map_err(Error::Invalid)?;
+    let local = parts.runs.fleet().local();
+    let dialect = local.dialect(script).await;
+    local.check(&filled, dialect).await.map_err(|refused| Error::Script {
+        line: refused.line,
+        column: refused.column,
+        text: refused.text,
+    })
 }
 
 /// `GET /dtrace/{uuid}`

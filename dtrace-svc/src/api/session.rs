@@ -3,8 +3,10 @@
 
 use crate::engine::Encoded;
 use crate::wire::Format;
+use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut};
 use actix_ws::{CloseCode, CloseReason, Item, Message, MessageStream, ProtocolError};
+use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -23,6 +25,15 @@ pub(crate) enum Incoming {
     End(CloseCode, &'static str),
     /// The connection is gone.
     Gone,
+}
+
+/// Whether a frame was too large, be it the codec or the guard below it that found out.
+fn is_overflow(cause: &ProtocolError) -> bool {
+    if let ProtocolError::Io(cause) = cause {
+        let inner = cause.get_ref().and_then(|inner| inner.downcast_ref::<PayloadError>());
+        return matches!(inner, Some(PayloadError::Overflow));
+    }
+    matches!(cause, ProtocolError::Overflow)
 }
 
 /// One websocket.
@@ -89,10 +100,12 @@ impl Session {
             };
             let frame = match frame {
                 None => return Incoming::Gone,
-                Some(Err(ProtocolError::Overflow)) => {
+                Some(Err(cause)) if is_overflow(&cause) => {
                     return Incoming::End(CloseCode::Size, "message too large");
                 }
-                Some(Err(ProtocolError::Io(_))) => return Incoming::Gone,
+                Some(Err(ProtocolError::Io(cause))) if cause.kind() != ErrorKind::InvalidData => {
+                    return Incoming::Gone;
+                }
                 Some(Err(_broken)) => return Incoming::End(CloseCode::Protocol, "protocol error"),
                 Some(Ok(frame)) => frame,
             };

@@ -1,6 +1,7 @@
 //! `GET /dtrace/{uuid}/stream`: a run over a websocket (contract `dtrace`, section 6).
 
 use super::call::Call;
+use super::frames;
 use super::scripts::find;
 use super::serve;
 use super::session::{Incoming, Session};
@@ -70,8 +71,10 @@ async fn open_stream(
     let offers_msgpack = offered.flat_map(|value| value.split(',')).any(|word| word.trim() == "msgpack");
     let (format, protocol) =
         if offers_msgpack { (Format::Msgpack, "msgpack") } else { (Format::Json, "json") };
-    let (answer, socket, frames) = actix_ws::handle_with_protocols(&req, payload, &[protocol])
-        .map_err(|cause| Error::Invalid(format!("no websocket: {cause}")))?;
+    let refuse = |cause: actix_web::Error| Error::Invalid(format!("no websocket: {cause}"));
+    let payload = frames::guard(&req, payload, parts.config.max_message_bytes).map_err(refuse)?;
+    let (answer, socket, frames) =
+        actix_ws::handle_with_protocols(&req, payload, &[protocol]).map_err(refuse)?;
     let timeout = Duration::from_secs(parts.config.listener_timeout_secs);
     let stream = Stream {
         session: Session::new(socket, frames, format, parts.config.max_message_bytes, timeout),

@@ -12,6 +12,9 @@ use shared::testing::TestDb;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The installation's internal key.
+pub(crate) const KEY: &[u8] = b"only for these tests";
+
 /// The seed's own script.
 pub(crate) const ERLANG: &str = include_str!("../fixtures/erlang.json");
 
@@ -20,7 +23,6 @@ pub(crate) struct Server {
     pub(crate) db: TestDb,
     pub(crate) url: String,
     client: reqwest::Client,
-    key: IdentityKey,
     running: Option<Running>,
 }
 
@@ -44,12 +46,12 @@ impl Server {
     /// With a clock of the test's own; callers' identities are still signed by the machine's.
     pub(crate) fn at(config: Config, clock: SharedClock) -> Self {
         config.validate().unwrap();
-        let (db, key) = (TestDb::new(dtrace_svc::store::MIGRATIONS), IdentityKey::new(b"test"));
+        let (db, key) = (TestDb::new(dtrace_svc::store::MIGRATIONS), IdentityKey::new(KEY));
         let wait = Duration::from_secs(1);
         let running = dtrace_svc::start_on(db.db.clone(), config, key.clone(), clock, wait).unwrap();
         let client =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        Self { db, url: running.url(), client: client.unwrap(), key, running: Some(running) }
+        Self { db, url: running.url(), client: client.unwrap(), running: Some(running) }
     }
 
     /// With figures that are made up, a tick every 100 ms.
@@ -74,9 +76,7 @@ impl Server {
 
     /// The identity header of a named caller with these permissions.
     pub(crate) fn identity_of(&self, subject: &str, permissions: &[&str]) -> String {
-        let permissions = permissions.iter().map(|pattern| (*pattern).to_owned()).collect();
-        let principal = Principal { subject: subject.into(), permissions, ..Principal::default() };
-        self.key.sign(&principal, SystemClock.now())
+        signed(subject, permissions)
     }
 
     /// A call by a caller who may do everything.
@@ -86,9 +86,13 @@ impl Server {
 
     /// A call by a caller with these permissions.
     pub(crate) fn call_as(&self, permissions: &[&str], method: &str, path: &str) -> Call {
+        self.call_with(&self.identity(permissions), method, path)
+    }
+
+    /// A call with this identity header.
+    pub(crate) fn call_with(&self, identity: &str, method: &str, path: &str) -> Call {
         let method: Method = method.parse().unwrap();
-        let request = self.client.request(method, format!("{}{path}", self.url));
-        Call(request.header(HEADER, self.identity(permissions)))
+        Call(self.client.request(method, format!("{}{path}", self.url)).header(HEADER, identity))
     }
 
     /// Stores a script and gives its id.
@@ -97,6 +101,13 @@ impl Server {
         assert_eq!(answer.status, 303, "{answer:?}");
         answer.header("location").rsplit('/').next().unwrap().to_owned()
     }
+}
+
+/// The identity header of a named caller with these permissions, for every service of these tests.
+pub(crate) fn signed(subject: &str, permissions: &[&str]) -> String {
+    let permissions = permissions.iter().map(|pattern| (*pattern).to_owned()).collect();
+    let principal = Principal { subject: subject.into(), permissions, ..Principal::default() };
+    IdentityKey::new(KEY).sign(&principal, SystemClock.now())
 }
 
 /// Settings with a tick every 100 ms.

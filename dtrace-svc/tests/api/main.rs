@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod harness;
+mod hostile;
 mod list;
 mod metadata;
+mod runs;
 mod scripts;
 mod socket;
 mod stream;
+mod tracing;

@@ -27,6 +27,22 @@ pub(crate) enum Frame {
     Eof,
 }
 
+impl Frame {
+    fn of(frame: Option<(u8, Vec<u8>)>) -> Option<Self> {
+        Some(match frame {
+            None => Self::Eof,
+            Some((0x1, payload)) => Self::Text(String::from_utf8(payload).unwrap()),
+            Some((0x2, payload)) => Self::Binary(payload),
+            Some((0x8, payload)) => {
+                let code = payload.first_chunk::<2>().map_or(1005, |code| u16::from_be_bytes(*code));
+                let text = payload.get(2..).unwrap_or_default();
+                Self::Close(code, String::from_utf8(text.to_vec()).unwrap())
+            }
+            Some(_) => return None,
+        })
+    }
+}
+
 impl Server {
     /// Opens a websocket; the status when it is refused.
     pub(crate) async fn socket_with(
@@ -112,18 +128,23 @@ impl Socket {
     /// The next frame; pings are answered.
     pub(crate) async fn next(&mut self) -> Frame {
         loop {
-            let frame = tokio::time::timeout(PATIENCE, self.read()).await.unwrap();
-            match frame {
-                None => return Frame::Eof,
-                Some((0x1, payload)) => return Frame::Text(String::from_utf8(payload).unwrap()),
-                Some((0x2, payload)) => return Frame::Binary(payload),
-                Some((0x8, payload)) => {
-                    let code = payload.first_chunk::<2>().map_or(1005, |code| u16::from_be_bytes(*code));
-                    let text = payload.get(2..).unwrap_or_default();
-                    return Frame::Close(code, String::from_utf8(text.to_vec()).unwrap());
-                }
+            match tokio::time::timeout(PATIENCE, self.read()).await.unwrap() {
                 Some((0x9, payload)) => self.send_frame(0x8a, &payload).await,
-                Some(_) => (),
+                other => {
+                    if let Some(frame) = Frame::of(other) {
+                        return frame;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next frame; pings are passed over.
+    pub(crate) async fn next_silently(&mut self) -> Frame {
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, self.read()).await.unwrap();
+            if let Some(frame) = Frame::of(frame) {
+                return frame;
             }
         }
     }
