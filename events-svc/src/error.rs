@@ -16,6 +16,9 @@ pub enum Error {
     /// The body is larger than this service takes.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    /// The body holds more notifications than are taken at once.
+    #[error("more than {0} notifications at once: send them in parts")]
+    TooMany(usize),
     /// No such event or letter.
     #[error("{0} not found")]
     NotFound(String),
@@ -68,7 +71,7 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge(_) | Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,

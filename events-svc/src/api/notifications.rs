@@ -2,7 +2,7 @@
 
 use super::events_v1::json;
 use crate::config::Config;
-use crate::engine::{Accepted, Notifications};
+use crate::engine::{Accepted, LARGEST_BATCH, Notifications};
 use crate::error::Error;
 use crate::store;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -61,14 +61,15 @@ fn split(body: &[u8], is_ndjson: bool) -> Result<Vec<Vec<u8>>, Error> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if is_ndjson {
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        return Ok(lines.map(<[u8]>::to_vec).collect());
+        // One more than allowed is enough to know.
+        return bounded(lines.take(LARGEST_BATCH + 1).collect());
     }
     let invalid =
         |cause: &dyn std::fmt::Display| Error::Invalid(format!("the body is not valid JSON: {cause}"));
     match body.trim_ascii_start().first() {
         Some(b'[') => {
             let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|cause| invalid(&cause))?;
-            Ok(list.into_iter().map(|raw| raw.get().as_bytes().to_vec()).collect())
+            bounded(list.into_iter().map(|raw| raw.get().as_bytes()).collect())
         }
         Some(b'{') => {
             let one: &RawValue = serde_json::from_slice(body).map_err(|cause| invalid(&cause))?;
@@ -76,4 +77,11 @@ fn split(body: &[u8], is_ndjson: bool) -> Result<Vec<Vec<u8>>, Error> {
         }
         _ => Err(Error::Invalid("expected a notification or a list of notifications".into())),
     }
+}
+
+fn bounded(texts: Vec<&[u8]>) -> Result<Vec<Vec<u8>>, Error> {
+    if texts.len() > LARGEST_BATCH {
+        return Err(Error::TooMany(LARGEST_BATCH));
+    }
+    Ok(texts.into_iter().map(<[u8]>::to_vec).collect())
 }

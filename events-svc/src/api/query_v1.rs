@@ -8,6 +8,9 @@ use std::collections::HashMap;
 /// Events of a list when the client names no limit.
 const DEFAULT_LIMIT: usize = 200;
 
+/// Pairs of one filter, at most, as in v2: each is a query of its own to the database's planner.
+const MAX_PAIRS: usize = 64;
+
 /// A decoded query string.
 pub(crate) struct Query(HashMap<String, String>);
 
@@ -91,6 +94,9 @@ fn trait_pairs(text: &str) -> Result<Vec<(String, Vec<TraitValue>)>, Error> {
         }
         pairs.retain(|(other, _)| other != name);
         pairs.push((name.to_owned(), readings(value)));
+        if pairs.len() > MAX_PAIRS {
+            return Err(Error::Invalid(format!("traits: at most {MAX_PAIRS} pairs are taken")));
+        }
     }
     Ok(pairs)
 }
@@ -129,6 +135,14 @@ fn readings(text: &str) -> Vec<TraitValue> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn more_pairs_than_a_database_can_plan_are_refused() {
+        let pairs = |names: usize| (0..names).map(|name| format!("a{name}:1;")).collect::<String>();
+        assert_eq!(trait_pairs(&pairs(64)).unwrap().len(), 64);
+        assert!(matches!(trait_pairs(&pairs(65)), Err(Error::Invalid(_))));
+        assert_eq!(trait_pairs(&"a:1;".repeat(1000)).unwrap().len(), 1, "of one name the last counts");
+    }
 
     #[test]
     fn pairs_split_at_semicolons_and_at_commas_before_a_pair() {

@@ -19,6 +19,10 @@ const GROUP_EVENTS: usize = 500;
 /// Events that may wait for their commit; further writers wait for room.
 const QUEUE_EVENTS: usize = 50_000;
 
+/// Events or notifications of one request, at most: a body of few bytes can hold millions, each of which costs memory
+/// and time, and its transaction holds up all others.
+pub const LARGEST_BATCH: usize = QUEUE_EVENTS;
+
 /// Longest wait for room in the queue.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -166,12 +170,37 @@ fn commit(db: &Db, mut group: Vec<Write>, shard: i16) {
         Err(cause) => {
             log::warn!("group of {} writes failed, storing one by one: {cause}", group.len());
             let mut events = events.into_iter();
-            for (write, size) in group.into_iter().zip(sizes) {
-                let own: Vec<Prepared> = events.by_ref().take(size).collect();
-                let _ = write.answer.send(put_patiently(db, &own, shard));
+            let own = sizes.into_iter().map(|size| events.by_ref().take(size).collect()).collect();
+            let away = match cause {
+                StoreError::Database(DbError::Unavailable(cause)) => Some(cause),
+                StoreError::Database(DbError::Query(_)) | StoreError::MarkerNotFound(_) => None,
+            };
+            let outcomes = one_by_one(own, away, |events| put_patiently(db, events, shard));
+            for (write, outcome) in group.into_iter().zip(outcomes) {
+                let _ = write.answer.send(outcome);
             }
         }
     }
+}
+
+/// Stores writes one by one until the database is away: each further write would only wait for it again, while its
+/// caller could be told.
+fn one_by_one(
+    writes: Vec<Vec<Prepared>>,
+    mut away: Option<String>,
+    mut put: impl FnMut(&[Prepared]) -> Result<Inserted, IngestError>,
+) -> Vec<Result<Inserted, IngestError>> {
+    let mut store = |events: Vec<Prepared>| {
+        if let Some(cause) = &away {
+            return Err(IngestError::Unavailable(cause.clone()));
+        }
+        let outcome = put(&events);
+        if let Err(IngestError::Unavailable(cause)) = &outcome {
+            away = Some(cause.clone());
+        }
+        outcome
+    };
+    writes.into_iter().map(&mut store).collect()
 }
 
 fn put(db: &Db, events: &[Prepared], shard: i16) -> Result<Inserted, StoreError> {
@@ -191,7 +220,7 @@ fn put_patiently(db: &Db, events: &[Prepared], shard: i16) -> Result<Inserted, I
 fn failure(cause: StoreError) -> IngestError {
     match cause {
         StoreError::Database(DbError::Unavailable(cause)) => IngestError::Unavailable(cause),
-        StoreError::Database(DbError::Query(cause)) if is_lost(&cause) => {
+        StoreError::Database(DbError::Query(cause)) if is_lost(&cause) || is_full(&cause) => {
             IngestError::Unavailable(cause.to_string())
         }
         StoreError::Database(DbError::Query(_)) | StoreError::MarkerNotFound(_) => {
@@ -213,6 +242,13 @@ fn is_lost(cause: &diesel::result::Error) -> bool {
     )
 }
 
+/// Whether the disk has no room: the same events can be stored when it has. Neither engine's driver has a code for it.
+fn is_full(cause: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind::Unknown, Error::DatabaseError};
+    let texts = ["database or disk is full", "No space left on device"];
+    matches!(cause, DatabaseError(Unknown, said) if texts.iter().any(|text| said.message().contains(text)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,5 +266,49 @@ mod tests {
         }
         assert!(matches!(failed(DatabaseErrorKind::CheckViolation), IngestError::Storage(_)));
         assert!(matches!(failed(DatabaseErrorKind::Unknown), IngestError::Storage(_)));
+    }
+
+    #[test]
+    fn a_full_disk_says_nothing_about_the_events() {
+        let failed = |text: &str| {
+            let cause = Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(text.to_owned()));
+            failure(StoreError::Database(DbError::Query(cause)))
+        };
+        // sqlite3_errstr(SQLITE_FULL), and PostgreSQL's text for ENOSPC.
+        let full =
+            ["database or disk is full", "could not extend file \"base/5/16384\": No space left on device"];
+        for text in full {
+            assert!(matches!(failed(text), IngestError::Unavailable(_)), "{text}");
+        }
+        assert!(matches!(failed("invalid input"), IngestError::Storage(_)));
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_asked_once_for_a_whole_group() {
+        let outcomes = |refusals: &[IngestError]| {
+            let mut asked = 0;
+            let mut refusals = refusals.iter();
+            let outcomes = one_by_one(vec![Vec::new(); 3], None, |_| {
+                asked += 1;
+                match refusals.next() {
+                    Some(IngestError::Unavailable(cause)) => Err(IngestError::Unavailable(cause.clone())),
+                    Some(_) => Err(IngestError::Storage("refused".into())),
+                    None => Ok(Inserted::default()),
+                }
+            });
+            let told = |outcome: &Result<Inserted, IngestError>| match outcome {
+                Ok(_) => "stored",
+                Err(IngestError::Unavailable(_)) => "away",
+                Err(_) => "refused",
+            };
+            (asked, outcomes.iter().map(told).collect::<Vec<_>>())
+        };
+        assert_eq!(outcomes(&[IngestError::Unavailable("gone".into())]), (1, vec!["away"; 3]));
+        assert_eq!(
+            outcomes(&[IngestError::Storage(String::new())]),
+            (3, vec!["refused", "stored", "stored"])
+        );
+        let known = one_by_one(vec![Vec::new()], Some("gone".into()), |_| Ok(Inserted::default()));
+        assert!(matches!(known.as_slice(), [Err(IngestError::Unavailable(_))]));
     }
 }

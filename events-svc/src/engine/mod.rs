@@ -6,7 +6,7 @@ mod conversion;
 mod notifications;
 mod retention;
 
-pub use committer::{Ingest, IngestError};
+pub use committer::{Ingest, IngestError, LARGEST_BATCH};
 pub use conversion::Recent;
 pub use notifications::{Accepted, Delivered, Fate, Notifications, Texts};
 pub use retention::{retain, step as retention_step};

@@ -14,6 +14,9 @@ use shared::db::Db;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
+/// Bad notifications of one batch that are logged one by one.
+const TOLD: usize = 10;
+
 /// The notifications of one batch, shared so that a batch can be tried again.
 pub type Texts = Arc<[Vec<u8>]>;
 
@@ -183,6 +186,7 @@ impl Notifications {
         });
         let unkept = self.keep(invalid.collect()).await?;
         let accepted: Accepted = fates.iter().collect();
+        log_invalid(&fates, accepted.invalid, source);
         self.ingest.count("dropped", accepted.dropped);
         self.ingest.count("invalid", accepted.invalid);
         Ok(Delivered { accepted, unkept })
@@ -201,6 +205,8 @@ impl Notifications {
             all += match delivered {
                 Err(IngestError::Storage(cause)) => {
                     // A letter that can be stored shows that the database works: it refuses this event.
+                    let fate = Fate::Invalid(refused(&cause));
+                    log_invalid(std::slice::from_ref(&fate), 1, source);
                     let unkept = self.keep(vec![self.letter(text, source, &refused(&cause))]).await?;
                     self.ingest.count("invalid", 1);
                     Delivered {
@@ -253,7 +259,6 @@ impl Notifications {
     }
 
     fn letter(&self, text: &[u8], source: &str, reason: &str) -> DeadLetter {
-        log::warn!(source; "notification is not valid: {reason}");
         DeadLetter {
             id: 0,
             source: source.to_owned(),
@@ -266,4 +271,19 @@ impl Notifications {
 
 fn refused(cause: &str) -> String {
     format!("could not be stored: {cause}")
+}
+
+/// Tells why the first bad notifications of a batch could not be used: all of them are in the dead letters, and a log
+/// must not grow faster than what comes in.
+fn log_invalid(fates: &[Fate], invalid: usize, source: &str) {
+    let reasons = fates.iter().filter_map(|fate| match fate {
+        Fate::Invalid(reason) => Some(reason),
+        Fate::Saved | Fate::Duplicate | Fate::Dropped => None,
+    });
+    for reason in reasons.take(TOLD) {
+        log::warn!(source; "notification is not valid: {reason}");
+    }
+    if invalid > TOLD {
+        log::warn!(source; "{} more notifications of this batch are not valid", invalid - TOLD);
+    }
 }

@@ -52,7 +52,11 @@ pub fn delete_oldest(conn: &mut DbConn, step: usize) -> Result<Removed, StoreErr
 
 const OLD: &str = "SELECT id, generated, shape, v2 AS head FROM events";
 
-fn delete(conn: &mut DbConn, old: Sql) -> Result<Removed, StoreError> {
+fn delete(conn: &mut DbConn, mut old: Sql) -> Result<Removed, StoreError> {
+    if let DbConn::Postgres(_) = conn {
+        // What another replica is removing is its to count: counted twice, a type would seem to have no events.
+        old.push(" FOR UPDATE SKIP LOCKED");
+    }
     conn.transaction(|conn| {
         let old: Vec<Old> = load(conn, old)?;
         if old.is_empty() {
@@ -86,6 +90,12 @@ fn uncount(conn: &mut DbConn, old: &[Old]) -> Result<(), StoreError> {
         *counts.entry(event.shape).or_default() += 1;
     }
     for (shape, count) in counts {
+        if let DbConn::Postgres(_) = conn {
+            // A writer may be counting this moment: the sum below is right only when nobody else holds a counter.
+            let mut sql = Sql::new("SELECT FROM event_shapes WHERE id = ");
+            sql.bind(shape).push(" ORDER BY shard FOR UPDATE");
+            execute(conn, sql)?;
+        }
         let mut sql = Sql::new("UPDATE event_shapes SET events = events - ");
         sql.bind(count).push(" WHERE id = ").bind(shape);
         sql.push(" AND shard = (SELECT min(shard) FROM event_shapes WHERE id = ").bind(shape).push(")");

@@ -109,3 +109,21 @@ async fn ten_thousand_in_one_list_are_stored_together() {
     assert_eq!((&answer["received"], &answer["saved"]), (&json!(10_000), &json!(10_000)));
     assert_eq!(fixture.get("/v1/events/count").await.json(), json!([{"count": 10_000}]));
 }
+
+#[actix_web::test]
+async fn more_notifications_than_are_taken_at_once_are_refused_as_a_whole() {
+    let fixture = Fixture::new();
+    let list = |count: usize| format!("[{}]", vec!["0"; count].join(","));
+    let answer = post(&fixture, list(50_001)).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let said = "more than 50000 notifications at once: send them in parts";
+    assert_eq!(answer.json(), json!({"title": "Payload Too Large", "description": said}));
+    let lines = TestRequest::post()
+        .uri("/v1/notifications")
+        .insert_header(("content-type", "application/x-ndjson"))
+        .set_payload("0\n".repeat(50_001));
+    assert_eq!(fixture.send(lines).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(fixture.get("/internal/dead-letters").await.json()["total"], 0);
+    let most = post(&fixture, list(50_000)).await;
+    assert_eq!((most.status, &most.json()["invalid"]), (StatusCode::ACCEPTED, &json!(50_000)));
+}

@@ -5,7 +5,10 @@ use chrono::Duration;
 use events_svc::config::Config;
 use events_svc::distill::Distiller;
 use events_svc::engine::retention_step;
-use events_svc::store::Removed;
+use events_svc::store::{
+    Removed, StoreError, count_events, delete_generated_before, list_event_types, prepare, put_events,
+    put_postgres_events,
+};
 use serde_json::json;
 use shared::clock::SharedClock;
 
@@ -41,4 +44,61 @@ async fn the_oldest_go_when_there_are_too_many() {
     assert_eq!(removed(&fixture).await, 1);
     assert_eq!(fixture.get("/v1/events/a").await.status, 404);
     assert_eq!(removed(&fixture).await, 0);
+}
+
+/// Two replicas that find the same old events count them once: the type of what stays is still known.
+#[actix_web::test]
+async fn two_removals_at_once_count_once() {
+    use diesel::Connection;
+    let fixture = Fixture::new();
+    fixture.store(&[at("a", "t", 3), at("b", "t", 2), at("c", "t", 0), at("d", "t", 0)]).await;
+    let cutoff = (noon() - Duration::seconds(1)).naive_utc();
+    let (db, other) = (fixture.database.db.clone(), fixture.database.db.clone());
+    let first = db.write(move |conn| {
+        conn.transaction(|conn| {
+            let removed = delete_generated_before(conn, cutoff, 10)?;
+            let second = std::thread::spawn(move || {
+                other.write_blocking(|conn| delete_generated_before(conn, cutoff, 10))
+            });
+            // Time in which the second reads what the first has removed but not committed.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            Ok::<_, StoreError>((removed, second))
+        })
+    });
+    let (removed, second) = first.await.unwrap();
+    assert_eq!((removed, second.join().unwrap().unwrap()), (Removed(2), Removed(0)));
+    let counts = fixture.database.db.read(|conn| count_events(conn, None)).await;
+    assert_eq!(counts.unwrap(), 2);
+    let types = fixture.database.db.read(list_event_types).await;
+    assert_eq!(types.unwrap(), ["t"]);
+}
+
+/// A type's last old event goes while a writer, who has not committed yet, counts a new one.
+#[actix_web::test]
+async fn an_event_that_is_being_stored_keeps_its_count() {
+    use diesel::Connection;
+    let fixture = Fixture::new();
+    let (db, other) = (fixture.database.db.clone(), fixture.database.db.clone());
+    if matches!(db.target(), shared::db::Target::Sqlite { .. }) {
+        return; // One writer at a time: nobody counts beside it.
+    }
+    let one = |id: &str, age_secs| vec![prepare(&at(id, "t", age_secs)).unwrap()];
+    let (first, second, new) = (one("a", 3), one("b", 2), one("c", 0));
+    let cutoff = (noon() - Duration::seconds(1)).naive_utc();
+    let removing = db.write(move |conn| {
+        put_events(conn, &first, 0)?;
+        put_events(conn, &second, 1)?;
+        let shared::db::DbConn::Postgres(conn) = conn else { panic!("not PostgreSQL") };
+        conn.transaction(|conn| {
+            put_postgres_events(conn, &new, 1)?;
+            let removing = std::thread::spawn(move || {
+                other.write_blocking(|conn| delete_generated_before(conn, cutoff, 10))
+            });
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            Ok::<_, StoreError>(removing)
+        })
+    });
+    assert_eq!(removing.await.unwrap().join().unwrap().unwrap(), Removed(2));
+    let count = fixture.database.db.read(|conn| count_events(conn, None)).await;
+    assert_eq!(count.unwrap(), 1);
 }

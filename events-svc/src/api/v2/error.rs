@@ -42,6 +42,9 @@ pub(super) enum Fault {
     /// The body is larger than this service takes, in bytes.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    /// The body holds more events than are taken at once.
+    #[error("more than {0} events at once: send them in parts")]
+    TooMany(usize),
     /// No event has this id, or the caller may not see it.
     #[error("Event {0} Not Found")]
     EventNotFound(String),
@@ -98,6 +101,7 @@ impl Fault {
             Self::Invalid(_)
             | Self::UnknownMimetype(_)
             | Self::TooLarge(_)
+            | Self::TooMany(_)
             | Self::EventNotFound(_)
             | Self::NothingHere => Layer::Api("Client"),
             Self::Unavailable(_) | Self::Storage(_) => Layer::Api("Server"),
@@ -164,7 +168,7 @@ impl ResponseError for Fault {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotAdmin(_) => StatusCode::UNAUTHORIZED,
             Self::UnknownMimetype(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge(_) | Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

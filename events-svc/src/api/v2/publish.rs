@@ -3,7 +3,7 @@
 use super::error::Fault;
 use super::posted;
 use crate::config::Config;
-use crate::engine::Ingest;
+use crate::engine::{Ingest, LARGEST_BATCH};
 use crate::store::Prepared;
 use actix_web::web::{self, Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -56,6 +56,9 @@ struct Batch {
 
 fn read(body: &Bytes) -> Result<Batch, Fault> {
     let texts = posted::split(body).map_err(|cause| Fault::Invalid(cause.to_string()))?;
+    if texts.len() > LARGEST_BATCH {
+        return Err(Fault::TooMany(LARGEST_BATCH));
+    }
     let mut batch = Batch::default();
     for (index, text) in texts.into_iter().enumerate() {
         match posted::read(text) {

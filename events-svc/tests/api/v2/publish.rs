@@ -351,3 +351,15 @@ async fn a_posted_event_is_visible_in_v1() {
     let expected = json!([{"message_id": "a", "event_type": "t", "n": 7, "timestamp": timestamp}]);
     assert_eq!(fixture.get("/v1/events/a").await.json(), expected);
 }
+
+#[actix_web::test]
+async fn more_events_than_are_taken_at_once_are_refused_as_a_whole() {
+    let fixture = Fixture::new();
+    let answer = post_text(&fixture, format!("[{}]", vec!["0"; 50_001].join(","))).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(faultstring(&answer), "more than 50000 events at once: send them in parts");
+    assert_eq!(
+        counts(&post_text(&fixture, format!("[{}]", vec!["0"; 50_000].join(","))).await),
+        [50_000, 0, 0, 50_000]
+    );
+}
