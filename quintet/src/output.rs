@@ -1,5 +1,4 @@
 //! What commands print: tables for people, JSON for programs.
-#![expect(clippy::print_stdout, reason = "printing is what this file is for")]
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
@@ -24,13 +23,13 @@ impl Rows {
 
     /// Prints the table.
     pub(crate) fn print(&self) {
-        println!("{}", self.0.trim_fmt());
+        print_line(&self.0.trim_fmt());
     }
 }
 
 /// Prints a document, indented.
 pub(crate) fn print_json(value: &Value) {
-    println!("{value:#}");
+    print_line(&format!("{value:#}"));
 }
 
 /// Prints one line and sends it at once: somebody may be reading along. A closed pipe ends the command in silence.

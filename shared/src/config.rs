@@ -20,7 +20,7 @@ pub const DEFAULT_FILE: &str = "quintet.toml";
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A value has the wrong form, or nobody knows the key.
-    #[error("{0}")]
+    #[error(transparent)]
     Invalid(#[from] Box<figment::Error>),
     /// The settings file that was asked for, or a `*_file` secret, cannot be read.
     #[error("{}: {cause}", path.display())]
@@ -238,6 +238,7 @@ impl Common {
         fill(&mut self.auth.admin_password, self.auth.admin_password_file.as_deref())?;
         fill(&mut self.auth.snap_password, self.auth.snap_password_file.as_deref())?;
         fill(&mut self.auth.internal_key, self.auth.internal_key_file.as_deref())?;
+        self.database("any")?;
         if !(2..=64).contains(&self.database_connections) {
             return Err(ConfigError::Conflict("database_connections: expected 2 to 64".into()));
         }
@@ -297,7 +298,13 @@ impl Source {
     /// Unknown keys and wrong values of this section.
     pub fn section<T: DeserializeOwned + Serialize + Default>(&self, name: &str) -> Result<T, ConfigError> {
         let with_defaults = Figment::from(Serialized::default(name, T::default())).merge(&self.0);
-        Ok(with_defaults.extract_inner(name).map_err(Box::new)?)
+        Ok(with_defaults.extract_inner(name).map_err(|mut error| {
+            // The library adds the section behind the key that it found wrong.
+            if error.path.last().is_some_and(|last| last.eq_ignore_ascii_case(name)) {
+                error.path.rotate_right(1);
+            }
+            Box::new(error)
+        })?)
     }
 }
 
@@ -336,10 +343,24 @@ mod tests {
         Jail::expect_with(|jail| {
             jail.create_file("quintet.toml", "[events]\nlimti = 1\n")?;
             let error = Source::load(None).unwrap().section::<Section>("events").unwrap_err().to_string();
-            assert!(error.contains("limti") && error.contains("quintet.toml"), "{error}");
+            assert!(error.contains("events.limti") && error.contains("quintet.toml"), "{error}");
+            jail.create_file("quintet.toml", "[events]\nlimit = \"x\"\n")?;
+            let error = Source::load(None).unwrap().section::<Section>("events").unwrap_err();
+            assert!(error.to_string().contains("events.limit"), "{error}");
+            assert!(std::error::Error::source(&error).is_none(), "said once: {error:?}");
             jail.create_file("quintet.toml", "dta_dir = 1\n")?;
             let error = Source::load(None).unwrap().common().unwrap_err().to_string();
             assert!(error.contains("dta_dir") && error.contains("quintet.toml"), "{error}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_database_of_another_kind_is_refused_before_it_is_asked_for() {
+        Jail::expect_with(|jail| {
+            jail.set_env("QUINTET_DATABASE_URL", "mysql://ada:hunter2@db/x");
+            let error = Source::load(None).unwrap().common().unwrap_err().to_string();
+            assert!(error.contains("database_url") && !error.contains("hunter2"), "{error}");
             Ok(())
         });
     }
