@@ -179,7 +179,7 @@ pub(crate) fn examples(document: &Value) -> Vec<(String, &Value, &Value)> {
             Value::Array(items) => {
                 items.iter().enumerate().for_each(|(n, item)| collect(&format!("{place}/{n}"), item, found));
             }
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     let mut found = Vec::new();
