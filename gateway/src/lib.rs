@@ -26,6 +26,7 @@ mod server;
 mod shapes;
 mod store;
 mod upstream;
+mod waiting;
 
 pub use store::MIGRATIONS;
 

@@ -14,6 +14,7 @@ use crate::limits::RETRY_AFTER_SECS;
 use crate::routes::{Class, Service};
 use crate::server::Worker;
 use crate::upstream::{Attempt, Backend, Pool, Refusal, Returned, Ticket};
+use crate::waiting::{FEED_CURSOR, FeedCursor};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::{Request, Response, StatusCode};
 use std::future::{Future, poll_fn};
@@ -45,10 +46,10 @@ pub(crate) struct Plan {
 }
 
 /// An answer that has begun.
-struct Begun {
-    answer: Response<Incoming>,
-    connection: Returned,
-    ticket: Ticket,
+pub(crate) struct Begun {
+    pub(crate) answer: Response<Incoming>,
+    pub(crate) connection: Returned,
+    pub(crate) ticket: Ticket,
 }
 
 /// Sends `request`, whose headers are ready, and answers with what comes back.
@@ -79,6 +80,9 @@ pub(crate) async fn forward(
         tunnel::grant(answer.headers_mut());
         return Ok(answer.map(|_none| Body::empty()));
     }
+    if let Some(cursor) = answer.headers_mut().remove(FEED_CURSOR) {
+        answer.extensions_mut().insert(FeedCursor(cursor));
+    }
     headers::strip_answer(answer.headers_mut());
     let lease = Lease { in_flight, _place: place, connection: Some(connection) };
     let idle = Duration::from_secs(gateway.config.timeouts.idle_secs);
@@ -93,7 +97,10 @@ pub(crate) async fn forward(
 }
 
 /// Asks one replica after another as far as that is safe and paid for.
-async fn exchange(
+///
+/// # Errors
+/// What to tell the client when no answer came.
+pub(crate) async fn exchange(
     worker: &Worker,
     backend: &Backend,
     plan: Plan,

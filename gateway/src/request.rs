@@ -9,9 +9,6 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use shared::server::REQUEST_ID_HEADER;
 use std::net::SocketAddr;
 
-/// Longest wait that `Prefer: wait=N` may add to a service's time.
-const LONGEST_WAIT_SECS: u64 = 600;
-
 /// Characters of a request id that comes from outside.
 const REQUEST_ID_CHARS: usize = 128;
 
@@ -103,11 +100,11 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The `N` of `Prefer: wait=N` (RFC 7240, section 4.3).
-pub(crate) fn preferred_wait_secs(headers: &HeaderMap) -> u64 {
+pub(crate) fn preferred_wait_secs(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut waits = values.flat_map(|value| value.split([',', ';'])).filter_map(|part| {
         let (name, secs) = part.split_once('=')?;
         name.trim().eq_ignore_ascii_case("wait").then(|| secs.trim().trim_matches('"').parse::<u64>().ok())?
     });
-    waits.next().unwrap_or(0).min(LONGEST_WAIT_SECS)
+    waits.next()
 }

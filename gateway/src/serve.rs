@@ -13,7 +13,7 @@ use crate::request::{
 use crate::routes::{Access, Action, Api, Class, Found, Owner, Page, Route, Service};
 use crate::server::{Door, Phase, Worker};
 use crate::shapes::{self, Asked};
-use crate::{cors, guard};
+use crate::{cors, guard, waiting};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -178,18 +178,22 @@ impl Entry<'_> {
         }
         let is_socket = action.class == Class::Socket && proxy::is_asked(request.headers());
         let upgrade = is_socket.then(|| hyper::upgrade::on(&mut request));
-        let patience = self.patience(action.class, request.headers());
+        let wait_secs = preferred_wait_secs(request.headers()).filter(|_| action.class == Class::Ingest);
         let plan = Plan {
             service,
             class: action.class,
             is_retryable: action.is_retryable(),
             started: self.started,
-            patience,
+            patience: self.patience(action.class),
         };
         proxy::prepare(request.headers_mut(), self.forwarded(), signed, id.clone());
         let mut request = request.map(|body| Upload::new(body, limit_bytes, self.phase, self.started));
         *request.version_mut() = hyper::Version::HTTP_11;
-        proxy::forward(self.worker, plan, request, upgrade).await
+        let mut answer = proxy::forward(self.worker, plan, request, upgrade).await?;
+        if let Some(secs) = wait_secs {
+            waiting::wait(self.worker, &mut answer, secs).await;
+        }
+        Ok(answer)
     }
 
     fn check_foreign(&self, request: &Request<Incoming>) -> Result<(), Fault> {
@@ -231,11 +235,11 @@ impl Entry<'_> {
         }
     }
 
-    fn patience(&self, class: Class, headers: &HeaderMap) -> Duration {
+    fn patience(&self, class: Class) -> Duration {
         let timeouts = &self.worker.gateway.config.timeouts;
         Duration::from_secs(match class {
             Class::Quick | Class::Stream | Class::Socket => timeouts.answer_secs,
-            Class::Ingest => timeouts.ingest_secs.saturating_add(preferred_wait_secs(headers)),
+            Class::Ingest => timeouts.ingest_secs,
             Class::Upload => timeouts.upload_secs,
         })
     }

@@ -24,3 +24,4 @@ mod stopping;
 mod streaming;
 mod support;
 mod tokens;
+mod waiting;
