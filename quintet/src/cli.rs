@@ -1,5 +1,7 @@
 //! The command line: commands, flags and the help that teaches them.
 
+use crate::annotate::AnnotateFlags;
+use crate::dtrace::DtraceCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ First steps:
   quintet events import FILE.ndjson.gz   load notifications or events
   quintet events list --limit 5          see the newest
   quintet events tail                    watch new ones arrive
+  quintet annotate web 2.7 goes out      note what happens
+  quintet dtrace run 'cpu samples'       trace, with a histogram that grows
   quintet config print                   every setting with its value";
 
 /// Where settings come from. They are read from quintet.toml, then QUINTET_* variables, then flags.
@@ -48,6 +52,11 @@ pub(crate) enum Command {
     /// List, read, load and watch events
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Note what happens, as with Bosun's annotate; list, search and delete what was noted
+    Annotate(Box<AnnotateFlags>),
+    /// Keep DTrace and bpftrace scripts, and run them with a live histogram
+    #[command(subcommand)]
+    Dtrace(Box<DtraceCommand>),
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(TokenCommand),

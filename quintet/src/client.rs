@@ -2,6 +2,7 @@
 
 use crate::cli::Server;
 use anyhow::{Context, bail};
+use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(server: Server) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        // Where a thing was made is read, not visited.
+        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
         Ok(Self { http, server })
     }
 
@@ -42,7 +44,7 @@ impl Client {
     pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let answer = request.send().await.with_context(|| {
             format!(
-                "no gateway answers at {} (start one with `quintet serve`, or name it with --url)",
+                "no gateway answers at {} (start one with `quintet serve`, or name it with QUINTET_URL)",
                 self.url()
             )
         })?;

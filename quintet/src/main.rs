@@ -1,8 +1,10 @@
 //! The one binary most people run: every service in one process, or one of them, and the command line.
 
+mod annotate;
 mod cli;
 mod client;
 mod config;
+mod dtrace;
 mod events;
 mod health;
 mod migrate;
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 #[tokio::main]
 async fn main() -> ExitCode {
     shared::logging::init();
-    match run(Cli::parse()).await {
+    match run(Cli::parse_from(annotate::with_two_dashes(std::env::args_os()))).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("quintet: {error:#}");
@@ -35,6 +37,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate::migrate(&cli.settings)?,
         Command::Health(flags) => return health::health(&flags).await,
         Command::Events(command) => events::run(command).await?,
+        Command::Annotate(flags) => annotate::run(*flags).await?,
+        Command::Dtrace(command) => dtrace::run(*command).await?,
         Command::Token(command) => token::run(command).await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "quintet", &mut std::io::stdout());

@@ -16,15 +16,20 @@ impl Rows {
         Self(table)
     }
 
-    /// Adds a row.
+    /// Adds a row. Its texts may come from anywhere: none of them may steer the terminal.
     pub(crate) fn push(&mut self, cells: Vec<String>) {
-        self.0.add_row(cells);
+        self.0.add_row(cells.iter().map(|cell| harmless(cell)));
     }
 
     /// Prints the table.
     pub(crate) fn print(&self) {
         print_line(&self.0.trim_fmt());
     }
+}
+
+/// A text without control characters, which could steer a terminal.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Prints a document, indented.
