@@ -2,6 +2,7 @@
 
 use crate::annotate::AnnotateFlags;
 use crate::dtrace::DtraceCommand;
+use crate::streams::StreamsCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ First steps:
   quintet events tail                    watch new ones arrive
   quintet annotate web 2.7 goes out      note what happens
   quintet dtrace run 'cpu samples'       trace, with a histogram that grows
+  quintet streams list --state error     see which streams failed
   quintet config print                   every setting with its value";
 
 /// Where settings come from. They are read from quintet.toml, then QUINTET_* variables, then flags.
@@ -57,6 +59,9 @@ pub(crate) enum Command {
     /// Keep DTrace and bpftrace scripts, and run them with a live histogram
     #[command(subcommand)]
     Dtrace(Box<DtraceCommand>),
+    /// List, watch, reset and delete streams; try triggers on an event
+    #[command(subcommand)]
+    Streams(StreamsCommand),
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(TokenCommand),

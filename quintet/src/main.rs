@@ -12,6 +12,7 @@ mod output;
 mod product;
 mod reference;
 mod serve;
+mod streams;
 mod token;
 
 use clap::{CommandFactory, Parser};
@@ -39,6 +40,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Events(command) => events::run(command).await?,
         Command::Annotate(flags) => annotate::run(*flags).await?,
         Command::Dtrace(command) => dtrace::run(*command).await?,
+        Command::Streams(command) => streams::run(command).await?,
         Command::Token(command) => token::run(command).await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "quintet", &mut std::io::stdout());

@@ -31,14 +31,9 @@ pub(crate) async fn list(flags: ListFlags) -> anyhow::Result<()> {
 
 /// Shows one event.
 pub(crate) async fn get(message_id: &str, server: Server, format: Format) -> anyhow::Result<()> {
-    let mut url = reqwest::Url::parse("http://gateway/v1/events")?;
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.push(message_id);
-    }
-    let events = Client::new(server)?.get(url.path(), &[]).await?;
-    let Some(event) = events.get(0) else { bail!("event {message_id} not found") };
+    let event = find(&Client::new(server)?, message_id).await?;
     match format.output {
-        OutputFormat::Json => print_json(event),
+        OutputFormat::Json => print_json(&event),
         OutputFormat::Table => {
             let mut rows = Rows::new(&["trait", "value"]);
             for (name, value) in event.as_object().into_iter().flatten() {
@@ -48,6 +43,19 @@ pub(crate) async fn get(message_id: &str, server: Server, format: Format) -> any
         }
     }
     Ok(())
+}
+
+/// The event with this id.
+pub(crate) async fn find(client: &Client, message_id: &str) -> anyhow::Result<Value> {
+    let mut url = reqwest::Url::parse("http://gateway/v1/events")?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push(message_id);
+    }
+    let mut events = client.get(url.path(), &[]).await?;
+    match events.get_mut(0).map(Value::take) {
+        Some(event) => Ok(event),
+        None => bail!("event {message_id} not found"),
+    }
 }
 
 /// Time, type, id and tenant of an event.

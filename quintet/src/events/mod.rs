@@ -5,6 +5,8 @@ mod import;
 mod list;
 mod tail;
 
+pub(crate) use list::{columns, find};
+
 use crate::cli::EventsCommand;
 
 /// Runs one of the commands.

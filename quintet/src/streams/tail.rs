@@ -1,0 +1,161 @@
+//! `quintet streams tail`: changes as they happen, over a connection that is made again when it breaks.
+
+use super::flags::TailFlags;
+use crate::cli::OutputFormat;
+use crate::client::Client;
+use crate::output::{plain, print_line};
+use anyhow::Context;
+use reqwest::{Method, Response};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Silence after which a connection counts as broken; the service sends something every 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// Pause before a connection is made again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest life of one connection: the client's own limit is for ordinary answers.
+const LIFE: Duration = Duration::from_secs(30 * 86_400);
+
+/// Longest event that is waited for; the service's are far smaller.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Prints changes until interrupted, or until nobody reads along.
+pub(super) async fn tail(flags: TailFlags) -> anyhow::Result<()> {
+    let client = Client::new(flags.server.clone())?;
+    let (mut last, mut was_open) = (None, false);
+    loop {
+        let listening = listen(&client, &flags, &mut last, &mut was_open);
+        let outcome = tokio::select! {
+            outcome = listening => outcome,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        match outcome {
+            Ok(End::NobodyReads) => return Ok(()),
+            Ok(End::Broken) => {}
+            // What was wrong from the start will not mend by itself.
+            Err(cause) if !was_open => return Err(cause),
+            Err(cause) => log::warn!("{cause:#}, trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}
+
+/// Why listening ended.
+enum End {
+    /// Standard output is closed.
+    NobodyReads,
+    /// The connection ended, or went silent.
+    Broken,
+}
+
+/// Listens on one connection; `last` is the id of the last change seen.
+async fn listen(
+    client: &Client,
+    flags: &TailFlags,
+    last: &mut Option<String>,
+    was_open: &mut bool,
+) -> anyhow::Result<End> {
+    let mut request = client.request(Method::GET, "/v1/streams/tail").timeout(LIFE);
+    if let Some(id) = &last {
+        request = request.header("last-event-id", id);
+    }
+    let mut answer = client.send(request).await?;
+    *was_open = true;
+    let mut text = Vec::new();
+    while let Some(event) = next_event(&mut answer, &mut text).await? {
+        let Some(change) = event.data.and_then(|data| serde_json::from_str::<Value>(&data).ok()) else {
+            continue;
+        };
+        *last = event.id.or(last.take());
+        if is_wanted(&change, flags) && !print_line(&line(&change, flags.format.output)) {
+            return Ok(End::NobodyReads);
+        }
+    }
+    Ok(End::Broken)
+}
+
+fn is_wanted(change: &Value, flags: &TailFlags) -> bool {
+    let is = |name: &str, wanted: &Option<String>| {
+        let own = change.get(name).map(plain).unwrap_or_default();
+        wanted.as_ref().is_none_or(|wanted| own.eq_ignore_ascii_case(wanted))
+    };
+    is("name", &flags.trigger) && is("state", &flags.state)
+}
+
+fn line(change: &Value, output: OutputFormat) -> String {
+    if output == OutputFormat::Json {
+        return change.to_string();
+    }
+    let columns = ["at", "stream_id", "name", "state", "reason"];
+    let texts = columns.iter().filter_map(|name| change.get(*name)).map(plain);
+    texts.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+}
+
+/// A server-sent event, as far as it matters here.
+#[derive(Debug, Default, PartialEq)]
+struct ServerEvent {
+    id: Option<String>,
+    data: Option<String>,
+}
+
+/// The next event; `None` at the end of the connection. `text` holds what was read beyond it.
+async fn next_event(answer: &mut Response, text: &mut Vec<u8>) -> anyhow::Result<Option<ServerEvent>> {
+    loop {
+        if let Some(event) = take_event(text) {
+            return Ok(Some(event));
+        }
+        anyhow::ensure!(text.len() < MOST_BYTES, "an event of the tail is too long");
+        let chunk = tokio::time::timeout(SILENCE, answer.chunk()).await;
+        match chunk.context("the tail is silent")?? {
+            Some(chunk) => text.extend_from_slice(&chunk),
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Takes the first whole event off the text.
+fn take_event(text: &mut Vec<u8>) -> Option<ServerEvent> {
+    let end = text.windows(2).position(|pair| pair == b"\n\n")? + 2;
+    let whole: Vec<u8> = text.drain(..end).collect();
+    let mut event = ServerEvent::default();
+    for line in String::from_utf8_lossy(&whole).lines() {
+        match line.split_once(':') {
+            Some(("id", id)) => event.id = Some(id.trim().to_owned()),
+            Some(("data", data)) => event.data = Some(data.trim().to_owned()),
+            // A comment, or a field that says nothing here.
+            Some(_) | None => {}
+        }
+    }
+    Some(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn events_are_taken_whole_and_comments_are_nothing() {
+        let mut text = b": quiet\n\nid: 1-2\nevent: stream\ndata: {\"a\": 1}\n\nid: 1-".to_vec();
+        assert_eq!(take_event(&mut text), Some(ServerEvent::default()));
+        let event = ServerEvent { id: Some("1-2".to_owned()), data: Some("{\"a\": 1}".to_owned()) };
+        assert_eq!(take_event(&mut text), Some(event));
+        assert_eq!(take_event(&mut text), None);
+        assert_eq!(text, b"id: 1-");
+    }
+
+    #[test]
+    fn a_line_has_time_stream_trigger_state_and_reason() {
+        let at = json!({"__type__": "datetime", "datetime": "2015-02-28T00:27:19"});
+        let mut change =
+            json!({"stream_id": 7, "name": "t", "serial": 1, "at": at, "state": "firing", "reason": null});
+        assert_eq!(line(&change, OutputFormat::Table), "2015-02-28T00:27:19  7  t  firing");
+        change["reason"] = "no".into();
+        assert_eq!(line(&change, OutputFormat::Table), "2015-02-28T00:27:19  7  t  firing  no");
+    }
+}
