@@ -18,6 +18,9 @@ pub(crate) enum Fault {
     /// Nobody owns the path.
     #[error("The resource could not be found.")]
     NotFound,
+    /// It would contradict what is there.
+    #[error("{0}")]
+    Conflict(&'static str),
     /// The path has other methods.
     #[error("The method is not allowed for this resource.")]
     MethodNotAllowed(HeaderValue),
@@ -64,6 +67,7 @@ impl Fault {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -86,6 +90,7 @@ impl Fault {
             | Self::Unauthorized(_)
             | Self::Forbidden(_)
             | Self::NotFound
+            | Self::Conflict(_)
             | Self::MethodNotAllowed(_)
             | Self::Stalled
             | Self::TooLarge(_)

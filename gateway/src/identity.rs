@@ -4,13 +4,15 @@
 mod accounts;
 mod caller;
 mod credentials;
+mod first_start;
 mod logins;
+mod passwords;
 mod signed;
 
-pub(crate) use accounts::away;
-pub(crate) use accounts::{ADMIN_TOKEN, Accounts, AccountsError};
+pub(crate) use accounts::{Accounts, AccountsError, Actor};
 pub(crate) use caller::Caller;
-pub(crate) use credentials::Credentials;
+pub(crate) use credentials::{Credentials, SNARL};
+pub(crate) use first_start::ADMIN_TOKEN;
 pub(crate) use logins::Logins;
 pub(crate) use signed::SignedCache;
 
@@ -18,6 +20,7 @@ use crate::fault::Fault;
 use crate::gateway::Gateway;
 use crate::routes::{Access, Api};
 use crate::server::Worker;
+use hyper::Uri;
 use hyper::header::HeaderMap;
 use shared::config::AuthMode;
 use shared::identity::Principal;
@@ -26,6 +29,9 @@ use std::sync::Arc;
 
 /// Bytes of a user, project or role header.
 const CLAIM_BYTES: usize = 2048;
+
+/// Where the first version of `FiFo`'s API is, which had ways of its own to log in.
+const OLD_FIFO: &str = "/api/0.1.0/";
 
 /// What a proxy's user without the role `admin` may do.
 const PROXY_PERMISSIONS: [&str; 5] = [
@@ -52,7 +58,7 @@ pub(crate) fn known_at_once(
         }
         (AuthMode::Open, _) => Some(Ok(Arc::clone(&gateway.everybody))),
         (AuthMode::Secure, Access::Public) => Some(Ok(Arc::clone(&gateway.nobody))),
-        (AuthMode::Secure, Access::Permission | Access::Admin) => None,
+        (AuthMode::Secure, Access::Permission | Access::Login | Access::Admin) => None,
     }
 }
 
@@ -64,22 +70,41 @@ pub(crate) fn known_at_once(
 pub(crate) async fn log_in(
     worker: &Worker,
     api: Api,
-    headers: &HeaderMap,
+    (headers, uri): (&HeaderMap, &Uri),
     peer: IpAddr,
 ) -> Result<Arc<Caller>, Fault> {
     let gateway = &worker.gateway;
-    let Some(credentials) = Credentials::read(headers) else {
+    let wrong = Fault::Unauthorized("The credentials are not valid.");
+    let address = client_address(gateway, headers, peer);
+    if let Some(once) = one_time_token(api, uri) {
+        gateway.accounts.check_failures(address)?;
+        let Some(identity) = gateway.accounts.spend_once(once).await? else {
+            gateway.accounts.count_failure(address, "one-time token").await;
+            return Err(wrong);
+        };
+        return Ok(Arc::new(Caller::of(identity)));
+    }
+    let is_old_fifo = api == Api::Fifo && uri.path().starts_with(OLD_FIFO);
+    let old = || is_old_fifo.then(|| Credentials::read_snarl(headers)).flatten();
+    let Some(mut credentials) = Credentials::read(headers).or_else(old) else {
         return from_proxy(gateway, api, headers, peer);
     };
-    if api.is_snap()
-        && let Some(snap) = gateway.accounts.snap_caller(&credentials)
+    if let Credentials::Password(_, password) = &credentials
+        && api.is_snap()
+        && gateway.accounts.is_snap_password(password)
     {
-        return Ok(snap);
+        credentials = Credentials::Snap;
     }
-    let address = client_address(gateway, headers, peer);
     let caller = worker.logins.log_in(&gateway.accounts, &credentials, address).await?;
-    let caller = caller.ok_or(Fault::Unauthorized("The credentials are not valid."))?;
+    let caller = caller.ok_or(wrong)?;
     if api == Api::Panko { with_project(caller, headers) } else { Ok(caller) }
+}
+
+/// The one-time token in the query, which only `FiFo`'s API knows: for browsers, which cannot set headers on
+/// websockets.
+fn one_time_token(api: Api, uri: &Uri) -> Option<&str> {
+    let pairs = uri.query().filter(|_| api == Api::Fifo)?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(name, _)| *name == "fifo_ott").map(|(_, token)| token)
 }
 
 /// Everybody, in the open mode: may do everything.
@@ -96,7 +121,7 @@ pub(crate) fn everybody() -> Caller {
 /// A caller of whom nothing is known and nothing was asked.
 #[must_use]
 pub(crate) fn nobody() -> Caller {
-    Caller::new(Principal { subject: "anonymous".into(), ..Principal::default() })
+    Caller::new(Principal { subject: caller::NOBODY.into(), ..Principal::default() })
 }
 
 /// The address that a request comes from: behind trusted proxies, the last one that they do not vouch for.

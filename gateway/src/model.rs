@@ -1,115 +1,21 @@
-//! Users and API tokens.
+//! What the gateway keeps: whoever holds permissions, tokens, and the log of what was done to them. No SQL, no HTTP.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
-use shared::identity::Principal;
+pub(crate) mod audit;
+pub(crate) mod holder;
+pub(crate) mod identity;
+pub(crate) mod oauth;
+pub(crate) mod scope;
+pub(crate) mod secret;
+pub(crate) mod text;
+pub(crate) mod token;
 
-/// How every token begins, so that one can be recognised, also by scanners for leaked secrets.
-pub(crate) const TOKEN_PREFIX: &str = "qt_";
-
-/// Random bytes of a token: 256 bits, so that a plain hash protects it as well as a slow one would.
-const TOKEN_BYTES: usize = 32;
-
-/// Longest name, role or permission in characters, and most of them in one token.
-const TEXT_CHARS: usize = 255;
-const LIST_ITEMS: usize = 256;
-
-/// Longest life of a token that has an end: ten years.
-const LONGEST_LIFE_SECS: i64 = 10 * 366 * 86_400;
-
-/// An API token as it is listed; the token itself is not kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token {
-    /// Version 4 UUID.
-    pub(crate) id: String,
-    /// What it is for, in its maker's words.
-    pub(crate) name: String,
-    /// Roles of its holder.
-    pub(crate) roles: Vec<String>,
-    /// What its holder may do, as `FiFo` patterns.
-    pub(crate) permissions: Vec<String>,
-    /// `OpenStack` user of its holder.
-    pub(crate) user_id: Option<String>,
-    /// `OpenStack` project of its holder.
-    pub(crate) project_id: Option<String>,
-    /// When it was made, UTC.
-    pub(crate) created_at: DateTime<Utc>,
-    /// When it ends, UTC.
-    pub(crate) expires_at: Option<DateTime<Utc>>,
-    /// When it was revoked, UTC.
-    pub(crate) revoked_at: Option<DateTime<Utc>>,
-}
-
-impl Token {
-    /// Whether it is good at `now`.
-    #[must_use]
-    pub(crate) fn is_valid(&self, now: DateTime<Utc>) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
-    }
-
-    /// Its holder.
-    #[must_use]
-    pub(crate) fn into_principal(self) -> Principal {
-        Principal {
-            subject: format!("token:{}", self.name),
-            user_id: self.user_id,
-            project_id: self.project_id,
-            roles: self.roles,
-            permissions: self.permissions,
-        }
-    }
-}
-
-/// A user who logs in by password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct User {
-    /// The name, unique.
-    pub(crate) name: String,
-    /// argon2id in the PHC form.
-    pub(crate) password_hash: String,
-    /// Roles.
-    pub(crate) roles: Vec<String>,
-    /// What the user may do, as `FiFo` patterns.
-    pub(crate) permissions: Vec<String>,
-}
-
-impl User {
-    /// The user as services see him.
-    #[must_use]
-    pub(crate) fn into_principal(self) -> Principal {
-        Principal {
-            subject: format!("user:{}", self.name),
-            roles: self.roles,
-            permissions: self.permissions,
-            ..Principal::default()
-        }
-    }
-}
-
-/// The wish for a token.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewToken {
-    /// What it is for.
-    pub(crate) name: String,
-    /// Roles of its holder.
-    #[serde(default)]
-    pub(crate) roles: Vec<String>,
-    /// What its holder may do, as `FiFo` patterns.
-    #[serde(default)]
-    pub(crate) permissions: Vec<String>,
-    /// `OpenStack` user of its holder.
-    #[serde(default)]
-    pub(crate) user_id: Option<String>,
-    /// `OpenStack` project of its holder.
-    #[serde(default)]
-    pub(crate) project_id: Option<String>,
-    /// Seconds after which it ends; left out: never.
-    #[serde(default)]
-    pub(crate) expires_in_secs: Option<i64>,
-}
+pub(crate) use audit::{Action, Deed, Record};
+pub(crate) use holder::{Holder, Kind, NewHolder};
+pub(crate) use identity::Identity;
+pub(crate) use oauth::{Issue, OAuthToken};
+pub(crate) use scope::Scope;
+pub(crate) use secret::{TokenKind, token_hash};
+pub(crate) use token::{NewToken, Token};
 
 /// Why a wish was refused; the text goes to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,123 +23,13 @@ pub(crate) struct NewToken {
 pub(crate) struct Invalid(&'static str);
 
 impl Invalid {
+    pub(crate) const fn new(text: &'static str) -> Self {
+        Self(text)
+    }
+
     /// The text for the client.
     #[must_use]
     pub(crate) fn text(&self) -> &'static str {
         self.0
-    }
-}
-
-impl NewToken {
-    /// The token of the first start: everything, for ever.
-    #[must_use]
-    pub(crate) fn for_admin() -> Self {
-        Self {
-            name: "admin".into(),
-            roles: vec!["admin".into()],
-            permissions: vec!["...".into()],
-            ..Self::default()
-        }
-    }
-
-    /// Refuses what could not be stored or would never match.
-    ///
-    /// # Errors
-    /// [`Invalid`] saying which member is wrong.
-    pub(crate) fn check(self) -> Result<Self, Invalid> {
-        let is_text = |text: &String| {
-            (1..=TEXT_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control)
-        };
-        let is_list = |list: &[String]| list.len() <= LIST_ITEMS && list.iter().all(is_text);
-        if !is_text(&self.name) {
-            return Err(Invalid("name: expected 1 to 255 characters"));
-        }
-        if !is_list(&self.roles) {
-            return Err(Invalid("roles: expected at most 256 texts of 1 to 255 characters"));
-        }
-        if !is_list(&self.permissions) {
-            return Err(Invalid("permissions: expected at most 256 texts of 1 to 255 characters"));
-        }
-        if !self.user_id.iter().chain(&self.project_id).all(is_text) {
-            return Err(Invalid("user_id, project_id: expected 1 to 255 characters"));
-        }
-        if !self.expires_in_secs.is_none_or(|secs| (1..=LONGEST_LIFE_SECS).contains(&secs)) {
-            return Err(Invalid("expires_in_secs: expected 1 to 316224000"));
-        }
-        Ok(self)
-    }
-
-    /// The token that fulfils the wish, as it is listed.
-    #[must_use]
-    pub(crate) fn into_token(self, now: DateTime<Utc>) -> Token {
-        let life = self.expires_in_secs.and_then(chrono::Duration::try_seconds);
-        Token {
-            id: uuid::Uuid::new_v4().to_string(),
-            name: self.name,
-            roles: self.roles,
-            permissions: self.permissions,
-            user_id: self.user_id,
-            project_id: self.project_id,
-            created_at: now,
-            expires_at: life.and_then(|life| now.checked_add_signed(life)),
-            revoked_at: None,
-        }
-    }
-}
-
-/// A fresh token.
-#[must_use]
-pub(crate) fn generate_token() -> String {
-    format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>()))
-}
-
-/// What is stored of a token.
-#[must_use]
-pub(crate) fn token_hash(token: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn noon() -> DateTime<Utc> {
-        "2026-01-01T12:00:00Z".parse().unwrap()
-    }
-
-    #[test]
-    fn a_token_is_good_until_it_ends_or_is_revoked() {
-        let wish = NewToken { name: "ci".into(), expires_in_secs: Some(60), ..NewToken::default() };
-        let token = wish.check().unwrap().into_token(noon());
-        let after = |secs: i64| noon() + chrono::Duration::seconds(secs);
-        assert!(token.is_valid(noon()) && token.is_valid(after(59)) && !token.is_valid(after(60)));
-        let revoked = Token { revoked_at: Some(noon()), ..token };
-        assert!(!revoked.is_valid(noon()));
-    }
-
-    #[test]
-    fn wishes_that_cannot_be_are_refused() {
-        let wish = NewToken { name: "ok".into(), ..NewToken::default() };
-        assert!(wish.clone().check().is_ok());
-        for bad in [
-            NewToken { name: String::new(), ..wish.clone() },
-            NewToken { name: "a\0b".into(), ..wish.clone() },
-            NewToken { name: "é".repeat(256), ..wish.clone() },
-            NewToken { roles: vec![String::new()], ..wish.clone() },
-            NewToken { permissions: vec!["a".into(); 257], ..wish.clone() },
-            NewToken { project_id: Some(String::new()), ..wish.clone() },
-            NewToken { expires_in_secs: Some(0), ..wish.clone() },
-            NewToken { expires_in_secs: Some(i64::MAX), ..wish },
-        ] {
-            assert!(bad.clone().check().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn tokens_are_unlike_and_their_hash_is_sha_256() {
-        let (one, two) = (generate_token(), generate_token());
-        assert!(one.starts_with("qt_") && one.len() == 3 + 43 && one != two);
-        // printf qt_test | sha256sum | xxd -r -p | base64, in the URL alphabet
-        assert_eq!(token_hash("qt_test"), "Vr1t0nDe4V70Nk12r97a_bNAmCh-_D570RknANnVCr4");
     }
 }

@@ -7,6 +7,7 @@ mod tests;
 
 pub(crate) use matcher::{Found, Router};
 
+use crate::model::Kind;
 use hyper::Method;
 use hyper::header::HeaderValue;
 use std::borrow::Cow;
@@ -99,6 +100,24 @@ pub(crate) enum Page {
     Tokens,
     /// Revoking one API token.
     Token,
+    /// Users, roles or clients, their permissions, and what else they have.
+    Holders(Kind),
+    /// OAuth 2: making tokens.
+    OAuthToken,
+    /// OAuth 2: revoking tokens.
+    OAuthRevoke,
+    /// OAuth 2: sending a user back to a client with a code.
+    OAuthAuthorize,
+    /// Logins of `FiFo`'s first version, and one-time tokens.
+    Sessions,
+    /// Registered scopes.
+    Scopes,
+    /// The log of what was done.
+    Audit,
+    /// Whether the log is whole.
+    AuditVerify,
+    /// For services: whose a token is.
+    Identity,
 }
 
 /// Who answers a route.
@@ -134,6 +153,8 @@ pub(crate) enum Access {
     Public,
     /// Whoever holds the permission.
     Permission,
+    /// Whoever is logged in.
+    Login,
     /// Holders of the role `admin`.
     Admin,
 }

@@ -5,7 +5,7 @@ use crate::body::{Body, Upload};
 use crate::fault::Fault;
 use crate::identity::{self, Caller, Credentials};
 use crate::metrics::Underway;
-use crate::pages;
+use crate::pages::{self, Call};
 use crate::proxy::{self, Forwarded, Plan};
 use crate::request::{
     content_length, effective_method, preferred_wait_secs, redirect, request_id, rewrite, settle_host,
@@ -48,7 +48,7 @@ enum Next {
     /// It is answered already.
     Done(Box<Response<Body>>),
     /// A page of our own.
-    Page(Page),
+    Page(Page, Arc<Caller>),
     /// On to a service, as the signed caller.
     Forward(Service, &'static Action, HeaderValue),
 }
@@ -83,7 +83,10 @@ pub(crate) async fn serve(
         Ok(Next::Forward(service, action, signed)) => {
             entry.forward(service, action, request, signed, &id).await
         }
-        Ok(Next::Page(page)) => Box::pin(pages::answer(&worker, page, request)).await,
+        Ok(Next::Page(page, caller)) => {
+            let address = identity::client_address(&worker.gateway, request.headers(), peer.ip());
+            Box::pin(pages::answer(page, Call { worker: &worker, caller, address, request })).await
+        }
         Ok(Next::Done(answer)) => Ok(*answer),
         Err(fault) => Err(fault),
     };
@@ -122,7 +125,7 @@ impl Entry<'_> {
         };
         if api.is_snap() {
             // Snap asks for the password before it looks at the path.
-            self.caller(api, Access::Permission, request.headers()).await?;
+            self.caller(api, Access::Permission, request).await?;
         }
         match found {
             Found::Unknown(_) => Err(Fault::NotFound),
@@ -142,10 +145,10 @@ impl Entry<'_> {
         let action = route.action(&method).ok_or_else(|| Fault::MethodNotAllowed(route.allow.clone()))?;
         let is_public_page = route.owner == Owner::Page(Page::Metrics) && gateway.config.public_metrics;
         let access = if is_public_page { Access::Public } else { action.access };
-        let caller = self.caller(route.api, access, request.headers()).await?;
+        let caller = self.caller(route.api, access, request).await?;
         caller.check(access, || route.permission(action, request.uri().path()), route.api)?;
         let service = match route.owner {
-            Owner::Page(page) => return Ok(Next::Page(page)),
+            Owner::Page(page) => return Ok(Next::Page(page, caller)),
             Owner::Service(service) => service,
             Owner::Rewritten(service, from, to) => {
                 rewrite(request, from, to)?;
@@ -156,10 +159,16 @@ impl Entry<'_> {
         Ok(Next::Forward(service, action, signed))
     }
 
-    async fn caller(&self, api: Api, access: Access, headers: &HeaderMap) -> Result<Arc<Caller>, Fault> {
-        match identity::known_at_once(&self.worker.gateway, api, access, headers) {
+    async fn caller(
+        &self,
+        api: Api,
+        access: Access,
+        request: &Request<Incoming>,
+    ) -> Result<Arc<Caller>, Fault> {
+        let shown = (request.headers(), request.uri());
+        match identity::known_at_once(&self.worker.gateway, api, access, shown.0) {
             Some(caller) => caller,
-            None => Box::pin(identity::log_in(self.worker, api, headers, self.peer.ip())).await,
+            None => Box::pin(identity::log_in(self.worker, api, shown, self.peer.ip())).await,
         }
     }
 

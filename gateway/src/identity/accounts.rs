@@ -1,66 +1,32 @@
 //! Checking tokens and passwords against the store; shared by all workers.
 
 use super::caller::Caller;
-use super::credentials::Credentials;
+use super::first_start::{keep_admin, keep_token};
+use super::passwords::Passwords;
 use crate::fault::Fault;
 use crate::limits::RateLimit;
-use crate::model::{NewToken, User, generate_token, token_hash};
+use crate::model::holder::SNAP_CLIENT;
+use crate::model::{Action, Deed, Holder, Identity, Kind, TokenKind, token_hash};
 use crate::store;
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use shared::clock::SharedClock;
 use shared::config::{AuthMode, Common, ConfigError, Secret};
-use shared::db::{Db, DbError};
-use shared::identity::Principal;
-use shared::secrets::{self, Secrets};
+use shared::db::{Db, DbConn, DbError};
+use shared::secrets::Secrets;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
 
-/// Passwords hashed at once: each takes 19 MiB and tens of milliseconds.
-const HASHINGS: usize = 2;
-
-/// Passwords that may wait for that; more are turned away.
-const WAITING: usize = 32;
-
-/// Seconds after which a turned away login should try again.
-const RETRY_AFTER_SECS: u64 = 2;
-
-/// File of the token made on first start.
-pub(crate) const ADMIN_TOKEN: &str = "admin_token";
-
-/// What Snap's password opens: the plugins, tasks and tribe of its API, nothing else.
-const SNAP_PERMISSIONS: [&str; 12] = [
-    "cloud->plugins->...",
-    "plugins->...",
-    "cloud->metrics->...",
-    "metrics->...",
-    "cloud->tasks->...",
-    "tasks->...",
-    "cloud->agreements->...",
-    "agreements->...",
-    "cloud->members->...",
-    "members->...",
-    "cloud->tribe->...",
-    "tribe->...",
-];
-
-/// Users, tokens and what protects them.
+/// Users, clients, roles, tokens, and what protects them.
 pub(crate) struct Accounts {
     db: Db,
     clock: SharedClock,
+    /// Name of the user whom the settings make.
+    admin_user: String,
     snap_password: Secret,
-    snap: Arc<Caller>,
     /// Makes what caches hold useless to whoever reads memory.
     pepper: [u8; 32],
-    /// Hash of no password, checked for unknown users so that they take as long as known ones.
-    decoy: String,
-    hashing: Arc<Semaphore>,
-    waiting: Semaphore,
+    passwords: Passwords,
     failures: Option<RateLimit>,
 }
 
@@ -78,6 +44,12 @@ pub enum AccountsError {
     Hash(argon2::password_hash::Error),
 }
 
+impl From<argon2::password_hash::Error> for AccountsError {
+    fn from(cause: argon2::password_hash::Error) -> Self {
+        Self::Hash(cause)
+    }
+}
+
 impl Accounts {
     /// Opens the accounts; makes the first user (if anybody is to log in at all) and the first token where they are
     /// missing. Blocks.
@@ -92,28 +64,18 @@ impl Accounts {
         failures_per_min: u32,
     ) -> Result<Self, AccountsError> {
         let secrets = Secrets::load_or_create(common)?;
-        let mut decoy = String::new();
         if mode == AuthMode::Secure {
             keep_admin(&db, &secrets, &clock)?;
-            decoy = hash_password("nobody's password")?;
         }
-        let token = secrets::stored(common, ADMIN_TOKEN, generate_token)?;
-        let row = NewToken::for_admin().into_token(clock.now());
-        db.write_blocking(|conn| store::put_token(conn, row, token_hash(token.reveal())))?;
+        keep_token(common, &db, &clock)?;
         let minute = Duration::from_secs(60);
         Ok(Self {
             db,
             clock,
+            admin_user: secrets.admin_user,
             snap_password: secrets.snap_password,
-            snap: Arc::new(Caller::new(Principal {
-                subject: "snap".into(),
-                permissions: SNAP_PERMISSIONS.map(str::to_owned).to_vec(),
-                ..Principal::default()
-            })),
             pepper: rand::random(),
-            decoy,
-            hashing: Arc::new(Semaphore::new(HASHINGS)),
-            waiting: Semaphore::new(WAITING),
+            passwords: Passwords::default(),
             failures: (failures_per_min > 0).then(|| RateLimit::new(failures_per_min, minute)),
         })
     }
@@ -130,12 +92,22 @@ impl Accounts {
         &self.clock
     }
 
-    /// The holder of Snap's password, if this is it. Any user name will do, as in the original.
+    /// Where passwords are hashed and checked.
     #[must_use]
-    pub(crate) fn snap_caller(&self, credentials: &Credentials) -> Option<Arc<Caller>> {
-        let Credentials::Password(_, password) = credentials else { return None };
-        let is_right = password.as_bytes().ct_eq(self.snap_password.reveal().as_bytes());
-        bool::from(is_right).then(|| Arc::clone(&self.snap))
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// Whether the settings make this user at every start.
+    #[must_use]
+    pub(crate) fn is_of_settings(&self, holder: &Holder) -> bool {
+        holder.kind == Kind::User && holder.name == self.admin_user
+    }
+
+    /// Whether this is Snap's password. Any user name will do, as in the original.
+    #[must_use]
+    pub(crate) fn is_snap_password(&self, password: &str) -> bool {
+        password.as_bytes().ct_eq(self.snap_password.reveal().as_bytes()).into()
     }
 
     /// A key under which a cache may keep what was found out about `parts`.
@@ -159,82 +131,135 @@ impl Accounts {
         verdict.map_err(|retry_after_secs| Fault::TooMany { retry_after_secs })
     }
 
-    /// Counts a failure of this address.
-    pub(crate) fn count_failure(&self, address: IpAddr) {
+    /// Counts a failure of this address, and writes it into the log. `who` is what was claimed.
+    pub(crate) async fn count_failure(&self, address: IpAddr, who: &str) {
         log::info!(address:display = address; "wrong credentials");
         if let Some(limit) = &self.failures {
             // Whether this was one too many shows at the next try.
             let _ = limit.take(address, std::time::Instant::now());
         }
+        let deed = self.deed(&Actor::nobody(address), Action::LoginFailed, who, "");
+        // The client is refused in any case; the cause of a failing store is in the log by then.
+        let _ = self.write(move |conn| store::append(conn, deed)).await;
+    }
+
+    /// Something that `actor` does now.
+    #[must_use]
+    pub(crate) fn deed(&self, actor: &Actor, action: Action, target: &str, detail: &str) -> Deed {
+        Deed {
+            at: self.clock.now(),
+            actor: actor.subject.clone(),
+            address: actor.address.to_string(),
+            action,
+            target: target.to_owned(),
+            detail: detail.to_owned(),
+        }
+    }
+
+    /// Reads from the store.
+    ///
+    /// # Errors
+    /// [`Fault::StoreAway`].
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.db.read(query).await.map_err(away)
+    }
+
+    /// Changes the store.
+    ///
+    /// # Errors
+    /// [`Fault::StoreAway`].
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.db.write(query).await.map_err(away)
     }
 
     /// Whose token this is, if it is good.
     ///
     /// # Errors
     /// [`Fault::StoreAway`].
-    pub(crate) async fn holder(&self, token: &str) -> Result<Option<Principal>, Fault> {
+    pub(crate) async fn token_holder(&self, token: &str) -> Result<Option<Identity>, Fault> {
         let (hash, now) = (token_hash(token), self.clock.now());
-        let token = self.db.read(move |conn| store::find_token(conn, &hash)).await.map_err(away)?;
-        Ok(token.filter(|token| token.is_valid(now)).map(crate::model::Token::into_principal))
+        match TokenKind::of(token) {
+            Some(TokenKind::Api) => self.read(move |conn| store::find_token(conn, &hash, now)).await,
+            Some(TokenKind::Access) => self.read(move |conn| store::find_access(conn, &hash, now)).await,
+            Some(TokenKind::Refresh | TokenKind::Code | TokenKind::Once) | None => Ok(None),
+        }
     }
 
-    /// The user of this name.
+    /// Whose one-time token this was; it is used up now.
     ///
     /// # Errors
     /// [`Fault::StoreAway`].
-    pub(crate) async fn user(&self, name: &str) -> Result<Option<User>, Fault> {
-        let name = name.to_owned();
-        self.db.read(move |conn| store::find_user(conn, &name)).await.map_err(away)
+    pub(crate) async fn spend_once(&self, token: &str) -> Result<Option<Identity>, Fault> {
+        if TokenKind::of(token) != Some(TokenKind::Once) {
+            return Ok(None);
+        }
+        let (hash, now) = (token_hash(token), self.clock.now());
+        self.write(move |conn| store::spend_once(conn, &hash, now)).await
     }
 
-    /// Whether `password` is the one of `user`; slow on purpose.
+    /// The user or client of this name.
     ///
     /// # Errors
-    /// [`Fault::TooMany`] when too many wait already.
-    pub(crate) async fn is_password_of(&self, user: Option<&User>, password: &str) -> Result<bool, Fault> {
-        let too_many = Fault::TooMany { retry_after_secs: RETRY_AFTER_SECS };
-        let Ok(_waiting) = self.waiting.try_acquire() else { return Err(too_many) };
-        let Ok(place) = Arc::clone(&self.hashing).acquire_owned().await else { return Err(too_many) };
-        let hash = user.map_or_else(|| self.decoy.clone(), |user| user.password_hash.clone());
-        let password = Secret::new(password);
-        let check = move || {
-            let _place = place;
-            verify_password(password.reveal(), &hash)
-        };
-        let is_right = tokio::task::spawn_blocking(check).await.unwrap_or(false);
-        Ok(is_right && user.is_some())
+    /// [`Fault::StoreAway`].
+    pub(crate) async fn named(&self, kind: Kind, name: &str) -> Result<Option<Holder>, Fault> {
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        let name = name.to_owned();
+        self.read(move |conn| store::find_named(conn, kind, &name)).await
+    }
+
+    /// Whoever has shown Snap's password.
+    ///
+    /// # Errors
+    /// [`Fault::StoreAway`].
+    pub(crate) async fn snap(&self) -> Result<Option<Identity>, Fault> {
+        match self.named(Kind::Client, SNAP_CLIENT).await? {
+            Some(snap) => Ok(Some(self.identity(snap).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The holder as services see him.
+    ///
+    /// # Errors
+    /// [`Fault::StoreAway`].
+    pub(crate) async fn identity(&self, holder: Holder) -> Result<Identity, Fault> {
+        self.read(move |conn| store::identity_of(conn, holder)).await
     }
 }
 
-/// The first user has the password of the settings, also after it has changed there.
-fn keep_admin(db: &Db, secrets: &Secrets, clock: &SharedClock) -> Result<(), AccountsError> {
-    let (name, password) = (secrets.admin_user.clone(), secrets.admin_password.reveal());
-    let known = db.write_blocking(|conn| store::find_user(conn, &name))?;
-    if known.is_some_and(|user| verify_password(password, &user.password_hash)) {
-        return Ok(());
+/// Who does something, for the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Actor {
+    /// Subject of the caller.
+    pub(crate) subject: String,
+    /// Where he calls from.
+    pub(crate) address: IpAddr,
+}
+
+impl Actor {
+    /// Somebody who is logged in.
+    #[must_use]
+    pub(crate) fn of(caller: &Caller, address: IpAddr) -> Self {
+        Self { subject: caller.principal.subject.clone(), address }
     }
-    let user = User {
-        name,
-        password_hash: hash_password(password)?,
-        roles: vec!["admin".into()],
-        permissions: vec!["...".into()],
-    };
-    Ok(db.write_blocking(|conn| store::put_user(conn, user, clock.now()))?)
-}
 
-fn hash_password(password: &str) -> Result<String, AccountsError> {
-    // The library's defaults are argon2id with OWASP's parameters (19 MiB, two passes).
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    hash.map(|hash| hash.to_string()).map_err(AccountsError::Hash)
-}
-
-fn verify_password(password: &str, hash: &str) -> bool {
-    let parsed = PasswordHash::new(hash);
-    parsed.is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+    /// Nobody known.
+    #[must_use]
+    pub(crate) fn nobody(address: IpAddr) -> Self {
+        Self { subject: "anonymous".into(), address }
+    }
 }
 
 /// The cause goes to the log; the client learns that it was not its fault.
 pub(crate) fn away(cause: DbError) -> Fault {
-    log::error!("accounts cannot be read: {cause}");
+    log::error!("accounts cannot be used: {cause}");
     Fault::StoreAway
 }

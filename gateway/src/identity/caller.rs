@@ -1,19 +1,27 @@
 //! A caller who has been let in, and what he may do.
 
 use crate::fault::Fault;
+use crate::model::Identity;
 use crate::routes::{Access, Api};
 use shared::identity::Principal;
-use shared::permission::Patterns;
+use shared::permission::{Patterns, covers};
 use std::sync::Arc;
 
 /// Pattern that allows everything.
 const EVERYTHING: &str = "...";
+
+/// Subject of a caller of whom nothing is known.
+pub(super) const NOBODY: &str = "anonymous";
 
 /// A principal with his permissions made ready for checks.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// Who it is.
     pub(crate) principal: Arc<Principal>,
+    /// Id of the user or client; others have none.
+    pub(crate) holder: Option<String>,
+    /// Names of the scopes that limit him.
+    pub(crate) scope: Option<String>,
     may_everything: bool,
     patterns: Patterns,
 }
@@ -26,7 +34,35 @@ impl Caller {
             may_everything: principal.permissions.iter().any(|pattern| pattern == EVERYTHING),
             patterns: principal.permissions.iter().collect(),
             principal: Arc::new(principal),
+            holder: None,
+            scope: None,
         }
+    }
+
+    /// Somebody whom the store knows.
+    #[must_use]
+    pub(crate) fn of(identity: Identity) -> Self {
+        Self { holder: identity.holder, scope: identity.scope, ..Self::new(identity.principal) }
+    }
+
+    /// Whether this is that somebody, with the same permissions as before.
+    #[must_use]
+    pub(crate) fn is(&self, identity: &Identity) -> bool {
+        *self.principal == identity.principal
+            && self.holder == identity.holder
+            && self.scope == identity.scope
+    }
+
+    /// Whether everything that `pattern` allows is allowed to the caller: only that may be passed on.
+    #[must_use]
+    pub(crate) fn covers(&self, pattern: &str) -> bool {
+        self.may_everything || self.principal.permissions.iter().any(|held| covers(held, pattern))
+    }
+
+    /// Whether the caller holds the permission with these words.
+    #[must_use]
+    pub(crate) fn may(&self, words: &[&str]) -> bool {
+        self.may_everything || self.patterns.allows(words)
     }
 
     /// Refuses what the caller may not do; `wanted` are the words of the permission it takes.
@@ -41,11 +77,17 @@ impl Caller {
     ) -> Result<(), Fault> {
         match access {
             Access::Public => Ok(()),
+            Access::Login if self.is_known() => Ok(()),
+            Access::Login => Err(Fault::Unauthorized("Credentials are required.")),
             Access::Admin if self.principal.has_role("admin") => Ok(()),
             Access::Admin => Err(Fault::Forbidden("The role admin is required.".into())),
             Access::Permission if self.may_everything => Ok(()),
             Access::Permission => self.check_permission(api, &wanted()),
         }
+    }
+
+    fn is_known(&self) -> bool {
+        self.principal.subject != NOBODY
     }
 
     /// `FiFo` spells its first word in two ways; a grant in either counts.

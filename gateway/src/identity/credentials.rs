@@ -1,19 +1,24 @@
 //! What a client shows to be let in.
 
-use crate::model::TOKEN_PREFIX;
+use crate::model::TokenKind;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap};
 
 /// Longest credential in bytes; longer ones are wrong without looking.
 const CREDENTIAL_BYTES: usize = 4096;
 
+/// Header and cookie of version 0.1.0 of `FiFo`'s API.
+pub(crate) const SNARL: &str = "x-snarl-token";
+
 /// Credentials, not yet checked.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
-    /// An API token: as bearer, in `X-Auth-Token`, or as a password (for clients that know only those).
+    /// A token: as bearer, in `X-Auth-Token`, or as a password (for clients that know only those).
     Token(String),
     /// User and password.
     Password(String, String),
+    /// Snap's password.
+    Snap,
     /// Something that can only be wrong.
     Unusable,
 }
@@ -29,9 +34,20 @@ impl Credentials {
         Some(token.to_str().ok().and_then(Self::token).unwrap_or(Self::Unusable))
     }
 
+    /// Finds them where version 0.1.0 of `FiFo`'s API has them too: in `X-Snarl-Token`, as a header or a cookie.
+    #[must_use]
+    pub(crate) fn read_snarl(headers: &HeaderMap) -> Option<Self> {
+        let header = headers.get(SNARL).map(|value| value.to_str().ok().and_then(Self::token));
+        let found = header.or_else(|| snarl_cookie(headers).map(Self::token))?;
+        Some(found.unwrap_or(Self::Unusable))
+    }
+
     /// Whether a browser may send them by itself: then a foreign page can make it do so.
     #[must_use]
     pub(crate) fn are_ambient(headers: &HeaderMap) -> bool {
+        if headers.get(AUTHORIZATION).is_none() && snarl_cookie(headers).is_some() {
+            return true;
+        }
         let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| scheme(value).is_some_and(|(name, _)| name.eq_ignore_ascii_case("basic")))
     }
@@ -50,9 +66,16 @@ impl Credentials {
     }
 
     fn token(text: &str) -> Option<Self> {
-        let is_token = text.starts_with(TOKEN_PREFIX) && text.len() <= CREDENTIAL_BYTES;
-        is_token.then(|| Self::Token(text.to_owned()))
+        let kind = TokenKind::of(text).filter(|_| text.len() <= CREDENTIAL_BYTES)?;
+        matches!(kind, TokenKind::Api | TokenKind::Access).then(|| Self::Token(text.to_owned()))
     }
+}
+
+/// The token in the cookie that version 0.1.0 of `FiFo`'s API sets.
+fn snarl_cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == SNARL).map(|(_, token)| token)
 }
 
 /// The scheme and the rest of an `Authorization`.
@@ -83,6 +106,20 @@ mod tests {
                 == Some(Credentials::Password("ada".into(), "a:b".into()))
         );
         assert!(read("host", "x").is_none());
+        assert!(read("authorization", "Bearer qa_x") == Some(Credentials::Token("qa_x".into())));
+    }
+
+    #[test]
+    fn the_old_fifo_header_and_cookie_count_where_they_are_asked_for() {
+        let token = Some(Credentials::Token("qa_x".into()));
+        for (name, value) in [(SNARL, "qa_x"), ("cookie", "a=b; x-snarl-token=qa_x; c=d")] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            assert!(Credentials::read(&headers).is_none());
+            assert!(Credentials::read_snarl(&headers) == token);
+            assert_eq!(Credentials::are_ambient(&headers), name == "cookie");
+        }
+        assert!(read("authorization", "Bearer qr_refresh") == Some(Credentials::Unusable));
     }
 
     #[test]

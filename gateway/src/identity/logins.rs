@@ -1,11 +1,13 @@
 //! Logins of one worker, remembered for a moment: so that a request costs a look-up and not a query, and a password not
 //! a hash, while a revoked token is out within a second.
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, Actor};
 use super::caller::Caller;
 use super::credentials::Credentials;
 use crate::cache::Cache;
 use crate::fault::Fault;
+use crate::model::{Action, Identity, Kind};
+use crate::store;
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -29,6 +31,8 @@ pub(crate) struct Logins {
 struct Login {
     begun_at: i64,
     caller: OnceCell<Option<Arc<Caller>>>,
+    /// Who it was at the last look.
+    before: Option<Arc<Caller>>,
 }
 
 impl Default for Logins {
@@ -51,21 +55,60 @@ impl Logins {
         let key = match credentials {
             Credentials::Token(token) => accounts.cache_key(&[token]),
             Credentials::Password(user, password) => accounts.cache_key(&[user, password]),
+            Credentials::Snap => accounts.cache_key(&[]),
             Credentials::Unusable => return Ok(None),
         };
         let login = self.login(key, accounts.clock().now().timestamp_micros());
-        let looked_up = login.caller.get_or_try_init(|| self.look_up(accounts, credentials, address)).await?;
-        Ok(looked_up.clone())
+        let looked_up = login.caller.get_or_try_init(|| async {
+            let identity = self.look_up(accounts, credentials, address).await?;
+            // A caller who is as he was before keeps what was made ready for him.
+            Ok(identity.map(|identity| match &login.before {
+                Some(before) if before.is(&identity) => Arc::clone(before),
+                Some(_) | None => Arc::new(Caller::of(identity)),
+            }))
+        });
+        Ok(looked_up.await?.clone())
+    }
+
+    /// Whose password this is. Slow on purpose, but for a pair that has just been seen to fit.
+    ///
+    /// # Errors
+    /// As [`Logins::log_in`].
+    pub(crate) async fn check_password(
+        &self,
+        accounts: &Accounts,
+        (kind, name, password): (Kind, &str, &str),
+        address: IpAddr,
+    ) -> Result<Option<Identity>, Fault> {
+        accounts.check_failures(address)?;
+        let holder = accounts.named(kind, name).await?;
+        let hash = holder.as_ref().and_then(|holder| holder.secret_hash.as_deref());
+        let proof = accounts.cache_key(&[kind.name(), name, password, hash.unwrap_or_default()]);
+        let is_proved = self.proved.borrow_mut().get(&proof).is_some();
+        let is_right = is_proved || accounts.passwords().fits(password, hash).await?;
+        let Some(holder) = holder.filter(|_| is_right) else {
+            accounts.count_failure(address, &format!("{}:{name}", kind.name())).await;
+            return Ok(None);
+        };
+        let label = holder.label();
+        let identity = accounts.identity(holder).await?;
+        if !is_proved {
+            let actor = Actor { subject: identity.principal.subject.clone(), address };
+            let deed = accounts.deed(&actor, Action::Login, &label, "");
+            accounts.write(move |conn| store::append(conn, deed)).await?;
+            self.proved.borrow_mut().insert(proof, ());
+        }
+        Ok(Some(identity))
     }
 
     fn login(&self, key: [u8; 32], now: i64) -> Rc<Login> {
         let mut known = self.known.borrow_mut();
-        if let Some(login) = known.get(&key)
-            && (0..FRESH_MICROS).contains(&(now - login.begun_at))
-        {
+        let last = known.get(&key);
+        if let Some(login) = last.filter(|login| (0..FRESH_MICROS).contains(&(now - login.begun_at))) {
             return Rc::clone(login);
         }
-        let login = Rc::new(Login { begun_at: now, caller: OnceCell::new() });
+        let before = last.and_then(|login| login.caller.get().cloned().flatten());
+        let login = Rc::new(Login { begun_at: now, caller: OnceCell::new(), before });
         known.insert(key, Rc::clone(&login));
         login
     }
@@ -75,26 +118,21 @@ impl Logins {
         accounts: &Accounts,
         credentials: &Credentials,
         address: IpAddr,
-    ) -> Result<Option<Arc<Caller>>, Fault> {
-        accounts.check_failures(address)?;
-        let principal = match credentials {
-            Credentials::Token(token) => accounts.holder(token).await?,
-            Credentials::Password(name, password) => {
-                let user = accounts.user(name).await?;
-                let hash = user.as_ref().map_or("", |user| &user.password_hash);
-                let proof = accounts.cache_key(&[name, password, hash]);
-                let is_proved = self.proved.borrow_mut().get(&proof).is_some();
-                let is_right = is_proved || accounts.is_password_of(user.as_ref(), password).await?;
-                if is_right {
-                    self.proved.borrow_mut().insert(proof, ());
+    ) -> Result<Option<Identity>, Fault> {
+        match credentials {
+            Credentials::Token(token) => {
+                accounts.check_failures(address)?;
+                let holder = accounts.token_holder(token).await?;
+                if holder.is_none() {
+                    accounts.count_failure(address, "token").await;
                 }
-                user.filter(|_| is_right).map(crate::model::User::into_principal)
+                Ok(holder)
             }
-            Credentials::Unusable => None,
-        };
-        if principal.is_none() {
-            accounts.count_failure(address);
+            Credentials::Password(name, password) => {
+                self.check_password(accounts, (Kind::User, name, password), address).await
+            }
+            Credentials::Snap => accounts.snap().await,
+            Credentials::Unusable => Ok(None),
         }
-        Ok(principal.map(|principal| Arc::new(Caller::new(principal))))
     }
 }

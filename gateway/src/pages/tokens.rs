@@ -1,76 +1,54 @@
 //! `/admin/tokens`: listing, making and revoking API tokens. Only administrators get here.
 
-use super::object;
+use super::{Call, nothing, object, unstored};
 use crate::body::Body;
 use crate::fault::Fault;
-use crate::gateway::Gateway;
-use crate::identity::away;
-use crate::model::{NewToken, Token, generate_token, token_hash};
+use crate::model::{Action, NewToken, Token, TokenKind, token_hash};
+use crate::pages::input;
 use crate::store;
-use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, HeaderValue, LOCATION};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{HeaderValue, LOCATION};
+use hyper::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-/// Bytes of a wish for a token.
-const BODY_BYTES: usize = 64 << 10;
-
-/// Tokens in one answer, when nothing else is asked for and at most.
-const PAGE: i64 = 100;
-const LONGEST_PAGE: i64 = 1000;
-
 /// The tokens' routes.
-pub(super) async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Result<Response<Body>, Fault> {
-    match *request.method() {
-        Method::GET => list_tokens(gateway, request.uri().query().unwrap_or_default()).await,
-        Method::POST => create_token(gateway, request).await,
-        _ => revoke_token(gateway, request.uri().path()).await,
+pub(super) async fn answer(call: Call<'_>) -> Result<Response<Body>, Fault> {
+    match *call.request.method() {
+        Method::GET => list_tokens(&call).await,
+        Method::POST => create_token(call).await,
+        _ => revoke_token(&call).await,
     }
 }
 
 /// `GET /admin/tokens?after=ID&limit=N`
-async fn list_tokens(gateway: &Gateway, query: &str) -> Result<Response<Body>, Fault> {
-    let argument = |name: &str| {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned())
-    };
-    let after = argument("after").unwrap_or_default();
-    let limit = argument("limit").map_or(Ok(PAGE), |limit| limit.parse());
-    let limit = limit.ok().filter(|limit| (1..=LONGEST_PAGE).contains(limit));
-    let limit = limit.ok_or(Fault::BadRequest("limit: expected 1 to 1000"))?;
-    let list = gateway
-        .accounts
-        .db()
-        .read(move |conn| store::list_tokens(conn, &after, limit))
-        .await
-        .map_err(away)?;
+async fn list_tokens(call: &Call<'_>) -> Result<Response<Body>, Fault> {
+    let after = input::argument(call.query(), "after").unwrap_or_default();
+    let limit = input::limit(call.query())?;
+    let list = call.accounts().read(move |conn| store::list_tokens(conn, &after, limit)).await?;
     let tokens: Vec<Value> = list.iter().map(shown).collect();
     Ok(object(&json!({ "tokens": tokens })))
 }
 
 /// `POST /admin/tokens`: the answer is the only place where the token ever shows.
-async fn create_token(gateway: &Gateway, request: Request<Incoming>) -> Result<Response<Body>, Fault> {
-    let wish: NewToken = serde_json::from_slice(&read(request).await?).map_err(|_cause| {
+async fn create_token(mut call: Call<'_>) -> Result<Response<Body>, Fault> {
+    let body = input::body(&mut call.request).await?;
+    let wish: NewToken = serde_json::from_slice(&body).map_err(|_cause| {
         Fault::BadRequest(
             "Expected a JSON object with name, roles, permissions, user_id, project_id, expires_in_secs.",
         )
     })?;
     let wish = wish.check().map_err(|invalid| Fault::BadRequest(invalid.text()))?;
-    let token = wish.into_token(gateway.clock.now());
-    let (text, row) = (generate_token(), token.clone());
+    let token = wish.into_token(call.gateway().clock.now());
+    let (text, row) = (TokenKind::Api.generate(), token.clone());
     let hash = token_hash(&text);
-    gateway.accounts.db().write(move |conn| store::put_token(conn, row, hash)).await.map_err(away)?;
-    log::info!(token_id = token.id.as_str(); "API token made");
+    let deed = call.deed(Action::TokenIssue, &format!("token:{}", token.name), &token.id);
+    call.accounts().write(move |conn| store::create_token(conn, row, hash, deed)).await?;
     let mut shown = shown(&token);
     if let Value::Object(members) = &mut shown {
         members.insert("token".into(), text.into());
     }
-    let mut answer = object(&shown);
+    let mut answer = unstored(object(&shown));
     *answer.status_mut() = StatusCode::CREATED;
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(place) = HeaderValue::from_str(&format!("/admin/tokens/{}", token.id)) {
         answer.headers_mut().insert(LOCATION, place);
     }
@@ -78,18 +56,11 @@ async fn create_token(gateway: &Gateway, request: Request<Incoming>) -> Result<R
 }
 
 /// `DELETE /admin/tokens/{id}`
-async fn revoke_token(gateway: &Gateway, path: &str) -> Result<Response<Body>, Fault> {
-    let id = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let (text, now) = (id.clone(), gateway.clock.now());
-    let is_known =
-        gateway.accounts.db().write(move |conn| store::revoke_token(conn, &text, now)).await.map_err(away)?;
-    if !is_known {
-        return Err(Fault::NotFound);
-    }
-    log::info!(token_id = id.as_str(); "API token revoked");
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    Ok(answer)
+async fn revoke_token(call: &Call<'_>) -> Result<Response<Body>, Fault> {
+    let id = input::storable(call.path().rsplit('/').next().unwrap_or_default())?;
+    let deed = call.deed(Action::TokenRevoke, "token", &id);
+    let is_known = call.accounts().write(move |conn| store::revoke_token(conn, &id, deed)).await?;
+    if is_known { Ok(nothing(StatusCode::NO_CONTENT)) } else { Err(Fault::NotFound) }
 }
 
 fn shown(token: &Token) -> Value {
@@ -105,16 +76,4 @@ fn shown(token: &Token) -> Value {
         "expires_at": at(token.expires_at),
         "revoked_at": at(token.revoked_at),
     })
-}
-
-async fn read(request: Request<Incoming>) -> Result<Bytes, Fault> {
-    let body = Limited::new(request.into_body(), BODY_BYTES).collect().await;
-    let body = body.map_err(|cause| {
-        if cause.is::<http_body_util::LengthLimitError>() {
-            Fault::TooLarge(u64::try_from(BODY_BYTES).unwrap_or(u64::MAX))
-        } else {
-            Fault::BadRequest("The request body is malformed or broke off.")
-        }
-    })?;
-    Ok(body.to_bytes())
 }

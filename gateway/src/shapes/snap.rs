@@ -47,6 +47,7 @@ fn router_answer(fault: &Fault) -> Option<Response<Body>> {
         }
         Fault::BadRequest(_)
         | Fault::Forbidden(_)
+        | Fault::Conflict(_)
         | Fault::Stalled
         | Fault::TooLarge(_)
         | Fault::TooMany { .. }

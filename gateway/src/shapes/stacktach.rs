@@ -21,6 +21,7 @@ pub(super) fn answer(fault: &Fault, asked: &Asked) -> Response<Body> {
         Fault::BadRequest(_)
         | Fault::Unauthorized(_)
         | Fault::Forbidden(_)
+        | Fault::Conflict(_)
         | Fault::Stalled
         | Fault::TooLarge(_)
         | Fault::TooMany { .. }

@@ -1,0 +1,133 @@
+//! Users, clients and roles.
+
+use super::Invalid;
+use super::text::{check_name, check_password, is_text};
+use chrono::{DateTime, Utc};
+
+/// What a holder of permissions is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A person, who logs in by password.
+    User,
+    /// A program, which logs in by secret, or sends its users here.
+    Client,
+    /// A list of permissions that users and clients share.
+    Role,
+}
+
+impl Kind {
+    /// The kind's name, in the store and in messages.
+    #[must_use]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Client => "client",
+            Self::Role => "role",
+        }
+    }
+
+    /// The kind's word in paths and permissions.
+    #[must_use]
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::User => "users",
+            Self::Client => "clients",
+            Self::Role => "roles",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        [Self::User, Self::Client, Self::Role].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// The role that may do everything and opens the pages of administrators. It can be neither changed nor removed.
+pub(crate) const ADMIN_ROLE: &str = "admin";
+
+/// The client whose permissions Snap's password has.
+pub(crate) const SNAP_CLIENT: &str = "snap";
+
+/// Most patterns that one holder may be granted, and most bytes of them: they travel in a header.
+pub(crate) const MOST_GRANTS: usize = 1024;
+pub(crate) const MOST_GRANT_BYTES: usize = 32 << 10;
+
+/// Most roles of one holder, and most redirect URIs of one client.
+pub(crate) const MOST_ROLES: usize = 64;
+pub(crate) const MOST_URIS: usize = 64;
+
+/// A user, client or role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// Version 4 UUID.
+    pub(crate) id: String,
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Unique among its kind.
+    pub(crate) name: String,
+    /// argon2id in the PHC form; `None` cannot log in by itself.
+    pub(crate) secret_hash: Option<String>,
+    /// `OpenStack` user.
+    pub(crate) user_id: Option<String>,
+    /// `OpenStack` project.
+    pub(crate) project_id: Option<String>,
+    /// When it was made, UTC.
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+impl Holder {
+    /// Kind and name, as the log tells them.
+    #[must_use]
+    pub(crate) fn label(&self) -> String {
+        format!("{}:{}", self.kind.name(), self.name)
+    }
+}
+
+/// The wish for a holder. Its secret is hashed elsewhere.
+#[derive(Debug, Clone)]
+pub(crate) struct NewHolder {
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Unique among its kind.
+    pub(crate) name: String,
+    /// Password or client secret.
+    pub(crate) secret: Option<String>,
+    /// `OpenStack` user.
+    pub(crate) user_id: Option<String>,
+    /// `OpenStack` project.
+    pub(crate) project_id: Option<String>,
+}
+
+impl NewHolder {
+    /// Refuses what could not be stored or used.
+    ///
+    /// # Errors
+    /// [`Invalid`] saying what is wrong.
+    pub(crate) fn check(self) -> Result<Self, Invalid> {
+        check_name(&self.name)?;
+        match (&self.secret, self.kind) {
+            (Some(secret), _) => check_password(secret)?,
+            (None, Kind::User) => return Err(Invalid::new("A user needs a password.")),
+            (None, Kind::Client | Kind::Role) => {}
+        }
+        if !self.user_id.iter().chain(&self.project_id).all(|text| is_text(text)) {
+            return Err(Invalid::new("user_id, project_id: expected 1 to 255 characters"));
+        }
+        Ok(self)
+    }
+
+    /// The holder that fulfils the wish.
+    #[must_use]
+    pub(crate) fn into_holder(self, secret_hash: Option<String>, now: DateTime<Utc>) -> Holder {
+        Holder {
+            id: uuid::Uuid::new_v4().to_string(),
+            kind: self.kind,
+            name: self.name,
+            secret_hash,
+            user_id: self.user_id,
+            project_id: self.project_id,
+            created_at: now,
+        }
+    }
+}
