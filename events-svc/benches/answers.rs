@@ -15,17 +15,18 @@
 
 #[allow(dead_code, reason = "other benchmarks use the rest")]
 mod data;
+mod http;
 
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
 use events_svc::model::{Direction, EventFilter, Order, Visibility};
 use events_svc::store::{self, StoreError, StoredEvent};
 use events_svc::wire::v2::push_event;
+use http::Client;
 use serde_json::Value;
 use shared::db::{Db, DbConn};
 use std::hint::black_box;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 const PAGE: usize = 200;
@@ -146,14 +147,10 @@ fn requests(address: SocketAddr, path: &str, duration: Duration) -> f64 {
     let until = Instant::now() + duration;
     let counts = std::thread::scope(|scope| {
         let client = || {
-            let mut stream = BufReader::with_capacity(1 << 18, TcpStream::connect(address).unwrap());
+            let mut client = Client::connect(address);
             let mut count = 0;
             while Instant::now() < until {
-                stream
-                    .get_ref()
-                    .write_all(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())
-                    .unwrap();
-                read_answer(&mut stream);
+                client.get(path, "");
                 count += 1;
             }
             count
@@ -162,19 +159,4 @@ fn requests(address: SocketAddr, path: &str, duration: Duration) -> f64 {
         clients.into_iter().map(|client| client.join().unwrap()).sum::<u32>()
     });
     f64::from(counts) / duration.as_secs_f64()
-}
-
-fn read_answer(stream: &mut BufReader<TcpStream>) {
-    let (mut line, mut length) = (String::new(), 0);
-    stream.read_line(&mut line).unwrap();
-    assert!(line.starts_with("HTTP/1.1 200 "), "{line}");
-    while line != "\r\n" {
-        line.clear();
-        assert_ne!(stream.read_line(&mut line).unwrap(), 0, "the answer broke off");
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
 }

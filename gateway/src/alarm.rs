@@ -20,6 +20,15 @@ impl Alarm {
         Self(Box::pin(sleep(time)))
     }
 
+    /// Wakes the task once more within `time`, without looking at the clock each time.
+    pub(crate) fn poll_again(&mut self, cx: &mut Context<'_>, time: Duration) {
+        if self.0.as_mut().poll(cx).is_ready() {
+            self.0.as_mut().reset(Instant::now() + time);
+            // It has just been set: not before `time`.
+            let _ = self.0.as_mut().poll(cx);
+        }
+    }
+
     /// Ready when `deadline` has passed.
     pub(crate) fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         if self.0.deadline() > deadline {

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Attempts at a request that the server puts off (429, 503) or that does not reach it.
+/// Attempts at a request that the server puts off (429, 502, 503, 504) or that does not reach it.
 const ATTEMPTS: u32 = 8;
 
 /// A gateway to talk to.
@@ -80,8 +80,13 @@ impl Client {
 }
 
 fn is_put_off(status: StatusCode) -> bool {
-    [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE]
-        .contains(&status)
+    [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ]
+    .contains(&status)
 }
 
 /// The pause that the server asks for, at most half a minute.

@@ -3,7 +3,7 @@
 //! Events of a trait value are gathered from the trait index and put in order here; a value that very many events
 //! have is cheaper to meet while reading the newest events.
 
-use super::read::{FlatEvent, beyond, id_list, load, meets, word};
+use super::read::{FlatEvent, beyond, load, meets, word};
 use super::types::count_events;
 use super::{StoreError, key::key, term};
 use crate::model::{Direction, FlatFilter, Operator, TraitFilter, TraitValue};
@@ -166,10 +166,10 @@ fn list_gathered(
             break;
         }
         let mut sql = Sql::new(WITH_HEAD);
-        sql.push("e.id IN ").push(&id_list(chunk));
+        sql.push("e.id").among(chunk.to_vec());
         push_columns(&mut sql, filter);
         sql.push(&format!(" ORDER BY e.id {}", word(filter.direction)));
-        take(&mut events, load(conn, sql.once())?, &rest, filter.limit);
+        take(&mut events, load(conn, sql)?, &rest, filter.limit);
     }
     Ok(events)
 }

@@ -1,7 +1,7 @@
 //! A page of the v2 list in the making: rows read in chunks, checked, put in order, until the limit is reached.
 
 use super::find::push_time_bounds;
-use super::read::{STORED, StoredEvent, beyond, id_list, load_stored, meets, word};
+use super::read::{STORED, StoredEvent, beyond, load_stored, meets, word};
 use super::{StoreError, key::key, term};
 use crate::model::{Direction, EventFilter, Operator, Order, TraitFilter, Visibility};
 use diesel::sql_types::BigInt;
@@ -136,6 +136,15 @@ impl<'f> Page<'f> {
         sql
     }
 
+    /// The start of a statement over the events that have this trait.
+    fn term_statement(&self, condition: &TraitFilter) -> Sql {
+        // CROSS JOIN: SQLite must read the trait index first.
+        let mut sql = self.statement("trait_index t CROSS JOIN events e", "t.generated");
+        sql.push(" AND e.id = t.event_id AND t.term = ");
+        sql.bind(term::term(&condition.name, &condition.value));
+        sql
+    }
+
     /// The condition that goes on after the last event seen.
     fn push_after(&self, sql: &mut Sql) {
         let Some(Seen { generated: time, message_id }) = &self.after else { return };
@@ -197,8 +206,8 @@ impl<'f> Page<'f> {
         let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
         let mut sql = self.statement("events e", "e.generated");
         self.push_after(&mut sql);
-        sql.push(" AND e.id IN ").push(&id_list(&ids));
-        load_stored(conn, sql.once())
+        sql.push(" AND e.id").among(ids);
+        load_stored(conn, sql)
     }
 
     /// How many gathered places to read next: enough for the page, and never part of those of one instant, whose
@@ -268,7 +277,7 @@ impl<'f> Page<'f> {
     }
 
     /// The next rows in the order of time. The narrow indexes give places; whole rows are read by those, so that no
-    /// join and no merge has to carry them.
+    /// merge and, on PostgreSQL, no join has to carry them. SQLite's join is a walk that carries nothing.
     fn read_chunk(
         &self,
         conn: &mut DbConn,
@@ -284,25 +293,28 @@ impl<'f> Page<'f> {
                 sql.push(&format!(" AND {generated} {} ", beyond(by_time))).bind(after);
             }
         };
-        let places = match driver {
-            Driver::Events => {
-                let mut sql = self.statement("events e", "e.generated");
-                bounds(&mut sql, "e.generated");
-                let rows = load_stored(conn, {
-                    sql.push(&end("e.generated"));
-                    sql
-                })?;
-                let instants: Vec<i64> = rows.iter().map(|row| row.generated).collect();
-                return Ok(Chunk { is_end: rows.len() < size, rows, instants });
+        let whole = |conn: &mut DbConn, mut sql: Sql, generated: &str| {
+            bounds(&mut sql, generated);
+            sql.push(&end(generated));
+            let rows = load_stored(conn, sql)?;
+            let instants: Vec<i64> = rows.iter().map(|row| row.generated).collect();
+            Ok(Chunk { is_end: rows.len() < size, rows, instants })
+        };
+        let places = match (driver, &mut *conn) {
+            (Driver::Events, _) => {
+                return whole(conn, self.statement("events e", "e.generated"), "e.generated");
             }
-            Driver::Term(condition) => {
+            (Driver::Term(condition), DbConn::Sqlite(_)) => {
+                return whole(conn, self.term_statement(condition), "t.generated");
+            }
+            (Driver::Term(condition), DbConn::Postgres(_)) => {
                 let mut sql = Sql::new("SELECT event_id, generated FROM trait_index WHERE term = ");
                 sql.bind(term::term(&condition.name, &condition.value));
                 bounds(&mut sql, "generated");
                 sql.push(&end("generated"));
                 load_places(conn, sql)?
             }
-            Driver::Scopes(project) => {
+            (Driver::Scopes(project), _) => {
                 let mut sql = Sql::default();
                 for (number, scope) in [project.as_str(), ""].into_iter().enumerate() {
                     sql.push(if number == 0 { "" } else { " UNION ALL " });
@@ -332,10 +344,7 @@ impl<'f> Page<'f> {
             let chunk = self.chunk();
             let mut sql = match driver {
                 Driver::Term(condition) => {
-                    // CROSS JOIN: SQLite must read the trait index first.
-                    let mut sql = self.statement("trait_index t CROSS JOIN events e", "t.generated");
-                    sql.push(" AND e.id = t.event_id AND t.term = ");
-                    sql.bind(term::term(&condition.name, &condition.value));
+                    let mut sql = self.term_statement(condition);
                     sql.push(" AND t.generated = ").bind(instant);
                     sql
                 }

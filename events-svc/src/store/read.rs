@@ -54,12 +54,6 @@ pub(super) fn load_stored(conn: &mut DbConn, sql: Sql) -> Result<Vec<StoredEvent
     Ok(on_backend!(conn, c => sql.load::<StoredEvent>(c))?)
 }
 
-/// A list of ids as SQL. They are numbers of our own, and too many to bind.
-pub(super) fn id_list(ids: &[i64]) -> String {
-    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-    format!("({})", ids.join(","))
-}
-
 /// `ASC` or `DESC`.
 pub(super) fn word(direction: Direction) -> &'static str {
     match direction {

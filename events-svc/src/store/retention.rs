@@ -1,6 +1,6 @@
 //! Removal of old events in small steps, with everything that was stored for them.
 
-use super::read::{id_list, load};
+use super::read::load;
 use super::{StoreError, term};
 use crate::model::TraitValue;
 use diesel::sql_types::{BigInt, Text};
@@ -63,9 +63,9 @@ fn delete(conn: &mut DbConn, mut old: Sql) -> Result<Removed, StoreError> {
             return Ok(Removed(0));
         }
         let ids: Vec<i64> = old.iter().map(|event| event.id).collect();
-        let mut sql = Sql::new("DELETE FROM events WHERE id IN ");
-        sql.push(&id_list(&ids));
-        let removed = execute(conn, sql.once())?;
+        let mut sql = Sql::new("DELETE FROM events WHERE id");
+        sql.among(ids);
+        let removed = execute(conn, sql)?;
         for event in &old {
             for term in terms(&event.head) {
                 let mut sql = Sql::new("DELETE FROM trait_index WHERE term = ");

@@ -1,7 +1,7 @@
 //! The feed: everything once, in commit order.
 
 use crate::common::{Fixture, event, text};
-use events_svc::store::{list_feed, prepare, put_events};
+use events_svc::store::{continue_feed, list_feed, prepare, put_events};
 use shared::db::DbConn;
 
 const WAIT_MS: u32 = 20_000;
@@ -85,4 +85,32 @@ async fn a_row_committed_late_is_not_lost() {
 
 fn put_in_open_transaction(conn: &mut diesel::PgConnection, batch: &[events_svc::store::Prepared]) {
     events_svc::store::put_postgres_events(conn, batch, 0).unwrap();
+}
+
+/// A server that a dump is read into has counted fewer transactions than the rows name.
+#[actix_web::test]
+async fn the_feed_goes_on_after_a_dump_was_read_into_another_server() {
+    use diesel::RunQueryDsl;
+    let fixture = Fixture::new();
+    let store = async |id: &str| {
+        fixture.store(&[event(id, "t", "2015-01-01T00:00:00", &[("a", text("b"))])]).await;
+    };
+    store("before").await;
+    for _restored in 0..2 {
+        fixture
+            .database
+            .db
+            .write_blocking(|conn| {
+                if let DbConn::Postgres(conn) = conn {
+                    diesel::sql_query("UPDATE events SET xid = xid + 1000000000").execute(conn)?;
+                }
+                continue_feed(conn)?;
+                continue_feed(conn)
+            })
+            .unwrap();
+    }
+    let (ids, cursor) = feed(&fixture, "0-0").await;
+    assert_eq!(ids, ["before"]);
+    store("after").await;
+    assert_eq!(feed(&fixture, &cursor).await.0, ["after"]);
 }

@@ -88,6 +88,8 @@ impl ClientIo {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let phase = self.phase.0.load(Relaxed);
         if phase == ANSWERING {
+            // Nobody says when this phase ends; so it is looked up now and then.
+            self.read_alarm.poll_again(cx, self.patience.idle);
             return Poll::Pending;
         }
         let deadline = match self.reading {

@@ -3,10 +3,11 @@
 //! Values never go into the text: [`Sql::bind`] writes the placeholder and keeps the value. Both engines read `$1`.
 //! Unlike `diesel::sql_query`, short statements are prepared once per connection.
 
+use diesel::backend::Backend;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{BigInt, Binary, Text, Untyped};
+use diesel::sql_types::{Array, BigInt, Binary, Text, Untyped};
 use diesel::sqlite::Sqlite;
 use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 use std::marker::PhantomData;
@@ -62,6 +63,11 @@ pub struct Sql {
 enum Part {
     Text(String),
     Bind(Bind),
+    /// Both engines' forms of a list.
+    Among {
+        ids: Vec<i64>,
+        json: String,
+    },
 }
 
 impl Sql {
@@ -90,6 +96,15 @@ impl Sql {
         self
     }
 
+    /// Appends the condition that what stands before is one of `ids`: one value of the statement, however many there
+    /// are, so that it stays prepared.
+    pub fn among(&mut self, ids: Vec<i64>) -> &mut Self {
+        let texts: Vec<String> = ids.iter().map(i64::to_string).collect();
+        self.parts.push(Part::Among { ids, json: format!("[{}]", texts.join(",")) });
+        self.binds += 1;
+        self
+    }
+
     /// Marks a statement whose text will hardly come again: it is not kept prepared.
     #[must_use]
     pub fn once(mut self) -> Self {
@@ -103,6 +118,7 @@ impl Sql {
             match part {
                 Part::Text(text) => self.push(&text),
                 Part::Bind(value) => self.bind(value),
+                Part::Among { ids, .. } => self.among(ids),
             };
         }
         self
@@ -148,6 +164,29 @@ impl Query for Sql {
 impl RunQueryDsl<PgConnection> for Sql {}
 impl RunQueryDsl<SqliteConnection> for Sql {}
 
+/// Writes [`Sql::among`] as each engine reads it.
+trait Among: Backend {
+    fn push_among<'b>(out: AstPass<'_, 'b, Self>, ids: &'b [i64], json: &'b str) -> QueryResult<()>;
+}
+
+impl Among for Pg {
+    fn push_among<'b>(mut out: AstPass<'_, 'b, Self>, ids: &'b [i64], _json: &'b str) -> QueryResult<()> {
+        out.push_sql(" = ANY(");
+        out.push_bind_param::<Array<BigInt>, _>(ids)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl Among for Sqlite {
+    fn push_among<'b>(mut out: AstPass<'_, 'b, Self>, _ids: &'b [i64], json: &'b str) -> QueryResult<()> {
+        out.push_sql(" IN (SELECT value FROM json_each(");
+        out.push_bind_param::<Text, _>(json)?;
+        out.push_sql("))");
+        Ok(())
+    }
+}
+
 macro_rules! query_fragment {
     ($backend:ty) => {
         impl<ST> QueryFragment<$backend> for Typed<ST> {
@@ -167,6 +206,7 @@ macro_rules! query_fragment {
                         Part::Bind(Bind::Text(text)) => out.push_bind_param::<Text, _>(text)?,
                         Part::Bind(Bind::BigInt(number)) => out.push_bind_param::<BigInt, _>(number)?,
                         Part::Bind(Bind::Binary(bytes)) => out.push_bind_param::<Binary, _>(bytes)?,
+                        Part::Among { ids, json } => <$backend>::push_among(out.reborrow(), ids, json)?,
                     }
                 }
                 Ok(())

@@ -23,6 +23,13 @@ CREATE INDEX events_scope ON events (scope, generated);
 CREATE INDEX events_scope_user ON events (scope, user_id, generated);
 CREATE INDEX events_feed ON events (xid, id);
 
+-- How far the feed's transaction numbers are ahead of the server's: 0, or more in a database that came from a dump
+-- (store/feed.rs). The default of events.xid says the same.
+CREATE TABLE feed_lead (
+    xids BIGINT NOT NULL
+);
+INSERT INTO feed_lead VALUES (0);
+
 -- One narrow row per trait: name, type and value in one order-keeping term (store/term.rs).
 CREATE TABLE trait_index (
     term BYTEA NOT NULL,
