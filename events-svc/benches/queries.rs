@@ -314,7 +314,9 @@ fn queries(size: usize) -> Vec<Query> {
             move |run| FlatFilter { traits: vec![("request_id".to_owned(), vec![request(run)])], ..flat() },
             move |run| match request(run) {
                 TraitValue::Text(text) => format!("&traits=request_id:{text}"),
-                _ => unreachable!("a request id is text"),
+                TraitValue::Integer(_) | TraitValue::Float(_) | TraitValue::Datetime(_) => {
+                    unreachable!("a request id is text")
+                }
             },
         ),
         v1(
