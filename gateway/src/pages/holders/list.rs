@@ -37,7 +37,7 @@ pub(super) async fn list(kind: Kind, call: &Call<'_>) -> Result<Response<Body>, 
                 .collect();
             match &fields {
                 Some(fields) => {
-                    shown.extend(described(conn, &visible)?.into_iter().map(|one| only(one, fields)))
+                    shown.extend(described(conn, &visible)?.into_iter().map(|one| only(one, fields)));
                 }
                 None => shown.extend(visible.into_iter().map(|holder| Value::from(holder.id))),
             }
