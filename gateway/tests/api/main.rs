@@ -8,6 +8,7 @@
 )]
 #![expect(clippy::field_reassign_with_default, reason = "the common settings have private fields")]
 
+mod audit;
 mod balancing;
 mod compat;
 mod cors;
@@ -19,6 +20,7 @@ mod malformed;
 mod oauth;
 mod pages;
 mod proxying;
+mod restart;
 mod routes;
 mod secure;
 mod shapes;
