@@ -216,7 +216,13 @@ impl RunFlags {
         let mut filter: Vec<Value> = Vec::new();
         filter.extend(self.pid.map(|pid| serde_json::json!(["pid", pid])));
         filter.extend(self.execname.as_ref().map(|name| serde_json::json!(["execname", name])));
-        filter.extend(self.filter.clone());
+        match &self.filter {
+            // A list of conditions, not one condition: all of them must hold.
+            Some(Value::Array(all)) if !all.first().is_some_and(Value::is_string) => {
+                filter.extend(all.clone())
+            }
+            other => filter.extend(other.clone()),
+        }
         if !filter.is_empty() {
             message.insert("filter".into(), serde_json::json!({ "and": filter }));
         }
@@ -228,6 +234,34 @@ impl RunFlags {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: RunFlags,
+    }
+
+    fn message(line: &[&str]) -> Value {
+        let line = ["run", "script"].into_iter().chain(line.iter().copied());
+        <Line as clap::Parser>::try_parse_from(line)
+            .unwrap_or_else(|cause| panic!("{cause}"))
+            .flags
+            .message()
+            .into()
+    }
+
+    #[test]
+    fn a_start_message_holds_what_the_flags_name_and_nothing_else() {
+        assert_eq!(message(&[]), json!({}));
+        let line = ["--var", "rate=99", "--server-name", "a", "--server-name", "b"];
+        assert_eq!(message(&line), json!({"config": {"rate": 99}, "servers": ["a", "b"]}));
+        let one = json!({"filter": {"and": [["pid", 7], ["execname", "sh"]]}});
+        assert_eq!(message(&["--pid", "7", "--execname", "sh"]), one);
+        assert_eq!(message(&["--pid", "7", "--filter", r#"["execname","sh"]"#]), one);
+        assert_eq!(message(&["--filter", r#"[["pid",7],["execname","sh"]]"#]), one);
+        let nested = json!({"filter": {"and": [{"or": [["pid", 1], ["pid", 2]]}]}});
+        assert_eq!(message(&["--filter", r#"{"or":[["pid",1],["pid",2]]}"#]), nested);
+    }
 
     #[test]
     fn variables_are_numbers_truths_or_texts() {
