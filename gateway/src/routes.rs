@@ -1,6 +1,8 @@
 //! Which path belongs to whom. The table itself is in [`table`]; here is what its words mean and how it is read.
 
 mod matcher;
+#[cfg(test)]
+mod permission_tests;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;

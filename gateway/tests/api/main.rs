@@ -19,6 +19,7 @@ mod limits;
 mod malformed;
 mod oauth;
 mod pages;
+mod permissions;
 mod proxying;
 mod restart;
 mod routes;
