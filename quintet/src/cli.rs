@@ -1,8 +1,12 @@
 //! The command line: commands, flags and the help that teaches them.
 
 use crate::annotate::AnnotateFlags;
+use crate::audit::AuditCommand;
 use crate::dtrace::DtraceCommand;
+use crate::oauth_client::ClientCommand;
+use crate::role::RoleCommand;
 use crate::streams::StreamsCommand;
+use crate::user::UserCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -27,6 +31,7 @@ First steps:
   quintet annotate web 2.7 goes out      note what happens
   quintet dtrace run 'cpu samples'       trace, with a histogram that grows
   quintet streams list --state error     see which streams failed
+  quintet user create ada --role reader  let somebody in (secure mode)
   quintet config print                   every setting with its value";
 
 /// Where settings come from. They are read from quintet.toml, then QUINTET_* variables, then flags.
@@ -62,9 +67,21 @@ pub(crate) enum Command {
     /// List, watch, reset and delete streams; try triggers on an event
     #[command(subcommand)]
     Streams(StreamsCommand),
+    /// Make and remove users; grant and revoke what they may do
+    #[command(subcommand)]
+    User(Box<UserCommand>),
+    /// Make and remove roles: permissions that users share
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Make and remove OAuth 2 clients: programs with a secret, or with users of their own
+    #[command(subcommand)]
+    Client(Box<ClientCommand>),
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// See what was done to users, permissions and tokens; verify that nobody has changed the log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print a completion script, for instance `quintet completions bash`
     Completions {
         /// The shell it is for

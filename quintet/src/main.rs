@@ -1,19 +1,24 @@
 //! The one binary most people run: every service in one process, or one of them, and the command line.
 
 mod annotate;
+mod audit;
 mod cli;
 mod client;
 mod config;
 mod dtrace;
 mod events;
 mod health;
+mod holder;
 mod migrate;
+mod oauth_client;
 mod output;
 mod product;
 mod reference;
+mod role;
 mod serve;
 mod streams;
 mod token;
+mod user;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
@@ -41,7 +46,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Annotate(flags) => annotate::run(*flags).await?,
         Command::Dtrace(command) => dtrace::run(*command).await?,
         Command::Streams(command) => streams::run(command).await?,
+        Command::User(command) => user::run(*command).await?,
+        Command::Role(command) => role::run(command).await?,
+        Command::Client(command) => oauth_client::run(*command).await?,
         Command::Token(command) => token::run(command).await?,
+        Command::Audit(command) => return audit::run(command).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "quintet", &mut std::io::stdout());
         }

@@ -1,0 +1,62 @@
+//! `quintet role`: lists of permissions that users and clients share.
+
+use crate::cli::Server;
+use crate::holder::{Holders, Listed, Named, Shown, WithPermissions};
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::json;
+
+const MANY: &str = "roles";
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+  quintet role create auditors --permission 'cloud->events->list' --permission 'events->_->get'
+  quintet user join ada auditors")]
+pub(crate) enum RoleCommand {
+    /// List roles with their permissions
+    List(Listed),
+    /// Show one role
+    Show(Shown),
+    /// Make a role
+    Create(CreateFlags),
+    /// Remove a role from everybody who has it, and for good
+    Delete(Named),
+    /// Grant permissions to everybody who has the role
+    Grant(WithPermissions),
+    /// Take permissions back
+    Revoke(WithPermissions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateFlags {
+    /// Its name
+    name: String,
+    /// Permission that it gives, for instance 'events->_->get'; may be given several times
+    #[arg(long = "permission", value_name = "PERMISSION")]
+    permissions: Vec<String>,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: RoleCommand) -> anyhow::Result<()> {
+    let of = |server| Holders::new(server, MANY);
+    match command {
+        RoleCommand::List(flags) => of(flags.server)?.list(flags.format.output).await,
+        RoleCommand::Show(flags) => of(flags.server)?.show(&flags.name, flags.format.output).await,
+        RoleCommand::Create(flags) => {
+            let roles = of(flags.server)?;
+            let id = roles.create(&json!({ "name": flags.name })).await?;
+            let granted = roles.change_of(Method::PUT, &id, &flags.permissions).await;
+            granted.context("the role is made, but does not have all permissions")
+        }
+        RoleCommand::Delete(flags) => of(flags.server)?.delete(&flags.name).await,
+        RoleCommand::Grant(flags) => {
+            of(flags.server)?.change(Method::PUT, &flags.name, &flags.permissions).await
+        }
+        RoleCommand::Revoke(flags) => {
+            of(flags.server)?.change(Method::DELETE, &flags.name, &flags.permissions).await
+        }
+    }
+}
