@@ -85,15 +85,29 @@ impl Home {
     /// # Errors
     /// When it ends before it is ready; the error holds what it wrote.
     pub fn start(&self, settings: &[(&str, &str)]) -> anyhow::Result<Product> {
+        self.start_as("log", &["serve", "--target", "all"], settings)
+    }
+
+    /// Starts the product with these arguments, its log in a file of that name, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends before it is ready; the error holds what it wrote.
+    pub fn start_as(
+        &self,
+        log_name: &str,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Product> {
         let mut command = self.command()?;
-        command.args(["serve", "--target", "all"]).envs(settings.iter().copied());
-        let log = std::fs::File::create(self.folder.path().join("log"))?;
+        command.args(arguments).envs(settings.iter().copied());
+        let log_file = self.folder.path().join(log_name);
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(&log_file)?;
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let Some(line) = lines.next().transpose()? else {
             child.wait()?;
-            bail!("the product did not start: {}", std::fs::read_to_string(self.folder.path().join("log"))?);
+            bail!("the product did not start: {}", std::fs::read_to_string(log_file)?);
         };
         let url = line.strip_prefix("ready ").context("the first line must be `ready http://…`")?.to_owned();
         Ok(Product { child, url })

@@ -24,6 +24,7 @@ pub(crate) struct Cli {
 
 const FIRST_STEPS: &str = "\
 First steps:
+  quintet demo                           start with sample data, and see what there is
   quintet                                start everything on SQLite under ./data
   quintet events import FILE.ndjson.gz   load notifications or events
   quintet events list --limit 5          see the newest
@@ -33,6 +34,11 @@ First steps:
   quintet streams list --state error     see which streams failed
   quintet user create ada --role reader  let somebody in (secure mode)
   quintet config print                   every setting with its value";
+
+const DEMO_HELP: &str = "\
+Its data is kept in ./demo-data (or --data-dir), with the definitions, triggers and pipelines in example/: change them there,
+then `curl -X POST http://127.0.0.1:8080/v1/streams/reload`. Starting it again changes nothing that is there.
+With --url the samples go to a gateway that runs; its own triggers decide what becomes of them.";
 
 /// Where settings come from. They are read from quintet.toml, then QUINTET_* variables, then flags.
 #[derive(Debug, Args)]
@@ -49,6 +55,9 @@ pub(crate) struct Settings {
 pub(crate) enum Command {
     /// Start the gateway and the services (also without any command)
     Serve(Box<ServeFlags>),
+    /// Start everything with sample notifications, triggers and pipelines, so that every list shows something
+    #[command(after_help = DEMO_HELP)]
+    Demo(DemoFlags),
     /// Check or show the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -141,6 +150,20 @@ pub(crate) struct ServeFlags {
     /// Listen on the original ports too, one for each API: 8000, 8977, 8181, 8070, 8087
     #[arg(long)]
     pub(crate) compat: bool,
+}
+
+/// Where the samples go.
+#[derive(Debug, Args)]
+pub(crate) struct DemoFlags {
+    /// Address of the gateway that the demo starts
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "url")]
+    pub(crate) listen: Option<String>,
+    /// A gateway that runs already; then none is started
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// API token; not needed while the gateway is open
+    #[arg(long, env = "QUINTET_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ mod audit;
 mod cli;
 mod client;
 mod config;
+mod demo;
 mod dtrace;
 mod events;
 mod health;
@@ -39,6 +40,7 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or_else(|| Command::Serve(Box::default())) {
         Command::Serve(flags) => serve::serve(&cli.settings, &flags).await?,
+        Command::Demo(flags) => demo::demo(&cli.settings, &flags).await?,
         Command::Config(command) => config::run(&cli.settings, &command)?,
         Command::Migrate => migrate::migrate(&cli.settings)?,
         Command::Health(flags) => return health::health(&flags).await,

@@ -1,7 +1,7 @@
 //! `quintet events`: list, get, import, tail, dead-letters.
 
 mod dead_letters;
-mod import;
+pub(crate) mod import;
 mod list;
 mod tail;
 

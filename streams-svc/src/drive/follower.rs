@@ -25,8 +25,10 @@ use crate::triggers::Matcher;
 const WAIT: Duration = Duration::from_secs(2);
 
 /// How often this process says that it is alive, and after how many microseconds of silence it counts as dead.
-const SHARE: Duration = Duration::from_secs(3);
-const DEAD_MICROS: i64 = 15_000_000;
+///
+/// To be taken for dead by mistake does no harm: two that take the same piece of the feed do not take it twice.
+const SHARE: Duration = Duration::from_secs(1);
+const DEAD_MICROS: i64 = 5_000_000;
 
 /// Rest of a process that holds no partition.
 const REST: Duration = Duration::from_millis(500);
@@ -86,6 +88,17 @@ impl Follower {
                     failures += 1;
                     tokio::select! { () = stop.stopped() => break, () = pause => {} }
                 }
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Gives the partitions back, so that nobody has to wait until this process counts as dead.
+    async fn leave(self) {
+        if self.partitions > 1 {
+            let me = self.me;
+            if let Err(cause) = self.state.db.write(move |conn| store::leave_partitions(conn, &me)).await {
+                log::warn!("partitions are not given back, others take them soon: {cause}");
             }
         }
     }

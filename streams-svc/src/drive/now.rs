@@ -2,7 +2,8 @@
 //!
 //! With a `time_sync_endpoint` the follower takes the time of the latest event for the present and posts it to
 //! `URL/time` when it has moved on by [`STEP_SECS`]; workers ask `GET URL/time` as often, so that programs on
-//! several machines replay in step (streams-events-v1.md, section 15).
+//! several machines replay in step (streams-events-v1.md, section 15). With `time_sync_endpoint: internal` there is
+//! no such service: one process replays alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::definitions::Definitions;
 
 /// Seconds of event time between two posts, and of real time between two questions.
 const STEP_SECS: u64 = 20;
+
+/// The endpoint that is this process itself.
+const INTERNAL: &str = "internal";
 
 /// Longest wait for the clock service.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,16 +48,16 @@ impl Now {
     /// The present for workers. In a replay that has not begun it is before all time.
     #[must_use]
     pub fn now(&self) -> NaiveDateTime {
-        match self.endpoint() {
-            None => self.clock.now_naive(),
-            Some(_) => self.lock().now.unwrap_or(chrono::DateTime::UNIX_EPOCH.naive_utc()),
+        if !self.is_replay() {
+            return self.clock.now_naive();
         }
+        self.lock().now.unwrap_or(chrono::DateTime::UNIX_EPOCH.naive_utc())
     }
 
     /// The present when an event of this time comes in: a replay's clock never goes back.
     #[must_use]
     pub fn at(&self, event: NaiveDateTime) -> NaiveDateTime {
-        if self.endpoint().is_none() {
+        if !self.is_replay() {
             return self.clock.now_naive();
         }
         let mut replay = self.lock();
@@ -103,9 +107,14 @@ impl Now {
         }
     }
 
+    fn is_replay(&self) -> bool {
+        self.definitions.current().part.time_sync_endpoint.is_some()
+    }
+
+    /// Where the clock service is asked, if there is one.
     fn endpoint(&self) -> Option<String> {
         let loaded = self.definitions.current();
-        let url = loaded.part.time_sync_endpoint.as_deref()?;
+        let url = loaded.part.time_sync_endpoint.as_deref().filter(|url| *url != INTERNAL)?;
         Some(format!("{}/time", url.trim_end_matches('/')))
     }
 

@@ -139,3 +139,16 @@ pub fn share_partitions(conn: &mut DbConn, me: &str, now: i64, dead: i64) -> Res
         Ok(mine)
     })
 }
+
+/// Gives back everything that `me` holds.
+///
+/// # Errors
+/// When the database fails.
+pub fn leave_partitions(conn: &mut DbConn, me: &str) -> Result<(), DbError> {
+    let mut sql = Sql::new("UPDATE cursors SET holder = NULL WHERE holder = ");
+    sql.bind(me);
+    execute(conn, sql)?;
+    let mut sql = Sql::new("DELETE FROM holders WHERE holder = ");
+    sql.bind(me);
+    execute(conn, sql).map(|_one| ())
+}

@@ -172,4 +172,7 @@ async fn partitions_are_shared_among_the_living() {
     assert_eq!(share("b", 103, 0).await.len(), count - fair);
     // `a` was not seen since 102.
     assert_eq!(share("b", 200, 150).await.len(), count);
+    // Who leaves makes room at once.
+    db.write(|conn| store::leave_partitions(conn, "b")).await.unwrap();
+    assert_eq!(share("c", 201, 150).await.len(), count);
 }
