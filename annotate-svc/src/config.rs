@@ -23,6 +23,8 @@ pub struct Config {
     pub max_values: usize,
     /// Listeners to changes at a time, at least 1.
     pub max_listeners: usize,
+    /// Seconds after which a listener to changes who takes nothing is cut off, 1 to 3600.
+    pub listener_timeout_secs: u64,
     /// Seconds an annotation is kept after its end; 0 keeps annotations for ever.
     pub annotation_time_to_live_secs: u64,
     /// Seconds that versions and deleted annotations are kept; 0 keeps them for ever.
@@ -48,6 +50,7 @@ impl Default for Config {
             max_rows: 100_000,
             max_values: 100_000,
             max_listeners: 500,
+            listener_timeout_secs: 10,
             annotation_time_to_live_secs: 0,
             history_time_to_live_secs: 90 * 24 * 3600,
             cors_origins: vec!["*".to_owned()],
@@ -72,6 +75,9 @@ impl Config {
         }
         if self.max_listeners == 0 {
             return refuse("max_listeners: expected at least 1");
+        }
+        if !(1..=3600).contains(&self.listener_timeout_secs) {
+            return refuse("listener_timeout_secs: expected 1 to 3600");
         }
         if self.max_rows == 0 {
             return refuse("max_rows: expected at least 1");

@@ -24,6 +24,9 @@ pub enum Error {
     /// A mistake in a part that the original does not have.
     #[error("{0}")]
     Invalid(String),
+    /// The caller may not do this.
+    #[error("not permitted: {0}")]
+    Forbidden(String),
     /// The body was not taken.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -138,6 +141,7 @@ impl ResponseError for Error {
         match self {
             Self::Original(_) | Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::ElasticNotFound(status) => *status,
             Self::Invalid(_) | Self::TooMany(_) | Self::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -7,6 +7,7 @@
 pub mod body;
 pub mod clock;
 pub mod config;
+pub mod connection;
 pub mod datetime;
 pub mod db;
 pub mod glob;

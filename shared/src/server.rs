@@ -3,6 +3,7 @@
 
 use crate::clock::SharedClock;
 use crate::config::ConfigError;
+use crate::connection::Connection;
 use crate::db::{Db, DbError};
 use crate::identity::{self, IdentityKey, Refused};
 use crate::logging::REQUEST_ID;
@@ -207,6 +208,7 @@ where
         let routes = routes.clone();
         App::new().configure(layers(&service, routes)).wrap(from_fn(verify_caller)).wrap(from_fn(observe))
     })
+    .on_connect(Connection::remember)
     .workers(listen.workers)
     .client_request_timeout(REQUEST_HEAD_TIMEOUT)
     .tcp_nodelay(true)

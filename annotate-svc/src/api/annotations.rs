@@ -67,6 +67,9 @@ async fn put_one(
     };
     let unknown = || Error::Original(format!("could not find annotation with id {id} to update"));
     let (known, is_new) = if id.is_empty() { (Some(Uuid::new_v4()), true) } else { (known_form(&id), false) };
+    if let (Some(id), false) = (known, is_new) {
+        writing.permit(id, "edit")?;
+    }
     let annotation = draft.complete(known.unwrap_or_default(), writing.now())?;
     known.ok_or_else(unknown)?;
     let change = if is_new { Change::Create(vec![annotation]) } else { Change::Replace(annotation) };

@@ -10,18 +10,16 @@ use crate::store::{Archived, Cursor, Search};
 use actix_web::web::{Bytes, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
+use shared::connection::Connection;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::SendTimeoutError};
 
 /// Names that this route knows besides those of a query.
 const OWN: &[&str] = &["filter", "after"];
 
-/// Answers that wait for a listener to read them.
-const WAITING: usize = 4;
-
-/// Longest time that a listener may let an answer wait.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Answers that wait for a listener to read them; one may hold many changes.
+const WAITING: usize = 1;
 
 /// A sign of life is sent when nothing else was for so long.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -46,7 +44,14 @@ async fn follow_changes(
     let listener = changes.listen(after).await?.ok_or(Error::TooManyListeners)?;
     let (events, body) = mpsc::channel::<Bytes>(WAITING);
     let form = form(&req);
-    tokio::spawn(forward(listener, search, form, events));
+    let (connection, patience) =
+        (Connection::of(&req), Duration::from_secs(reading.config.listener_timeout_secs));
+    tokio::spawn(async move {
+        if let Err(Elapsed) = forward(listener, search, form, events, patience).await {
+            log::info!("a listener of changes does not read and is cut off");
+            connection.inspect(Connection::cut_off);
+        }
+    });
     let body = stream::unfold(body, |mut body| async move {
         body.recv().await.map(|text| (Ok::<_, actix_web::Error>(text), body))
     });
@@ -57,21 +62,27 @@ async fn follow_changes(
         .streaming(body))
 }
 
-/// Sends a listener its events until it goes, is too slow, or the service stops.
-async fn forward(mut listener: Listener, search: Search, form: Form, events: mpsc::Sender<Bytes>) {
+/// The listener let an event wait for too long.
+struct Elapsed;
+
+/// Sends a listener its events until it goes, or the service stops; or it is too slow.
+async fn forward(
+    mut listener: Listener,
+    search: Search,
+    form: Form,
+    events: mpsc::Sender<Bytes>,
+    patience: Duration,
+) -> Result<(), Elapsed> {
     let ready = format!("retry: 1000\nid: {}\nevent: ready\ndata: {{}}\n\n", listener.cursor());
     let mut next = ready;
     loop {
-        match tokio::time::timeout(PATIENCE, events.send(next.into())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_gone)) => return,
-            Err(_elapsed) => {
-                log::info!("a listener of changes does not read and is cut off");
-                return;
-            }
+        match events.send_timeout(next.into(), patience).await {
+            Ok(()) => {}
+            Err(SendTimeoutError::Closed(_)) => return Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => return Err(Elapsed),
         }
         let changes = tokio::select! {
-            () = events.closed() => return,
+            () = events.closed() => return Ok(()),
             changes = tokio::time::timeout(HEARTBEAT, listener.next()) => changes,
         };
         next = match changes {
@@ -80,7 +91,7 @@ async fn forward(mut listener: Listener, search: Search, form: Form, events: mps
             Ok(Err(ended)) => {
                 let data = serde_json::json!({ "error": ended.to_string() });
                 let _ = events.try_send(format!("event: end\ndata: {data}\n\n").into());
-                return;
+                return Ok(());
             }
         };
     }

@@ -136,6 +136,7 @@ async fn change(
     let body = writing.body(payload).await?;
     let draft = read::<Import>(&body)?.draft(purpose).map_err(Error::Invalid)?;
     let stored = find(reading, seq).await?;
+    writing.permit(stored.annotation.id, "edit")?;
     Ok(writing.submit(Change::Patch(stored.annotation.id, draft), &body).await??)
 }
 
@@ -147,6 +148,7 @@ async fn delete_annotation(
 ) -> Result<HttpResponse, Fault> {
     let delete = async {
         let stored = find(&reading, &seq).await?;
+        writing.permit(stored.annotation.id, "delete")?;
         writing.submit(Change::Delete(stored.annotation.id), b"").await?.map_err(Error::from)
     };
     delete.await.map_err(about(DELETE))?;
@@ -158,10 +160,11 @@ async fn find_annotation(reading: Reading, seq: web::Path<String>) -> Result<Htt
     Ok(json(&grafana_object(&find(&reading, &seq).await.map_err(about(FIND))?)))
 }
 
+/// The annotation of a number, as far as the caller may see it.
 async fn find(reading: &Reading, seq: &str) -> Result<Stored, Error> {
     let seq: i64 = seq.parse().map_err(|_cause| Error::Invalid("annotationId is invalid".into()))?;
     let found = reading.read(move |conn| store::find_numbered(conn, seq)).await?;
-    found.ok_or(Error::NotFound)
+    found.filter(|stored| reading.visible.has(stored.annotation.id)).ok_or(Error::NotFound)
 }
 
 /// `GET /api/annotations?from=&to=&tags=&limit=&matchAny=`: newest first. Other parameters say nothing here.

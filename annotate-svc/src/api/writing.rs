@@ -12,7 +12,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use sha2::{Digest, Sha256};
 use shared::clock::SharedClock;
 use shared::identity::Principal;
+use shared::permission::Patterns;
 use std::future::{Ready, ready};
+use uuid::Uuid;
 
 /// Longest `Idempotency-Key`, in characters.
 const MAX_KEY: usize = 255;
@@ -53,6 +55,16 @@ impl Writing {
     /// The body of the request.
     pub(super) async fn body(&self, payload: Payload) -> Result<Bytes, Error> {
         Ok(shared::body::read(&self.req, payload, self.config.max_body_bytes).await?)
+    }
+
+    /// Refuses a caller who may not do this with the annotation. The gateway sees only ids that stand in paths.
+    pub(super) fn permit(&self, id: Uuid, action: &str) -> Result<(), Error> {
+        let id = id.to_string();
+        let held: Patterns = self.caller.permissions.iter().collect();
+        match held.allows(&["annotations", &id, action]) {
+            true => Ok(()),
+            false => Err(Error::Forbidden(format!("annotations->{id}->{action}"))),
+        }
     }
 
     /// Does a change under the request's conditions; `body` is what was sent.

@@ -20,6 +20,9 @@ const RING_BYTES: usize = 32 << 20;
 /// Changes read at once.
 const PAGE: usize = 200;
 
+/// Bytes of texts after which a listener gets no further change in one piece.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// How often the store is asked for changes that other processes have made.
 const POLL: Duration = Duration::from_millis(250);
 
@@ -210,8 +213,14 @@ impl Listener {
             return Ahead::Lost;
         }
         let first = ring.changes.partition_point(|(changed, _)| Cursor::of(changed) <= self.cursor);
-        let found: Vec<_> =
-            ring.changes.range(first..).take(PAGE).map(|(changed, _)| Arc::clone(changed)).collect();
+        let mut room = PIECE_BYTES;
+        let fits = |(_, bytes): &&(Arc<Archived>, usize)| {
+            let has_room = room > 0;
+            room = room.saturating_sub(*bytes);
+            has_room
+        };
+        let found: Vec<_> = ring.changes.range(first..).take(PAGE).take_while(fits).collect();
+        let found: Vec<_> = found.into_iter().map(|(changed, _)| Arc::clone(changed)).collect();
         drop(ring);
         self.is_behind = false;
         if found.is_empty() { Ahead::Nothing } else { Ahead::Changes(found) }

@@ -3,8 +3,9 @@
 use crate::rig::Rig;
 use annotate_svc::config::Config;
 use serde_json::{Value, json};
+use shared::connection::Connection;
 use shared::stop::Stop;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -79,8 +80,8 @@ impl Served {
         let (draining, stop) = (Stop::default(), Stop::default());
         let _tasks = rig.state.start_background(&draining, &stop);
         let state = rig.state.clone();
-        let server =
-            actix_web::HttpServer::new(move || crate::rig::app(state.clone())).workers(1).disable_signals();
+        let server = actix_web::HttpServer::new(move || crate::rig::app(state.clone()));
+        let server = server.on_connect(Connection::remember).workers(1).disable_signals();
         let server = server.bind("127.0.0.1:0").unwrap();
         let address = server.addrs()[0];
         tokio::spawn(server.run());
@@ -210,4 +211,35 @@ async fn listeners_are_bounded_and_end_with_the_service() {
         (ended.name.as_str(), ended.data.as_str()),
         ("end", "{\"error\":\"the service is stopping\"}")
     );
+}
+
+#[actix_web::test]
+async fn a_listener_who_reads_nothing_loses_place_and_connection() {
+    let served = Served::start(Config { max_listeners: 1, listener_timeout_secs: 1, ..Config::default() });
+    let (_, listener) = served.listen("", None).await;
+    let (_, silent) = next(listener).await;
+    // More than the buffers of a connection hold: 64 changes of 256 KiB.
+    let large = "x".repeat(256 << 10);
+    for _ in 0..64 {
+        served.rig.create(json!({ "Message": large })).await;
+    }
+    // It reads again only after its place has gone to somebody else.
+    let mut status = 503;
+    for _ in 0..100 {
+        let (answered, _) = served.listen("", None).await;
+        status = answered;
+        if status == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(status, 200);
+    let (ended, heard) = blocking(move || {
+        let (mut stream, mut heard) = (silent.0.into_inner(), Vec::new());
+        (std::io::Read::read_to_end(&mut stream, &mut heard), heard)
+    })
+    .await;
+    // The connection is closed at once, without the last chunk that a whole answer has.
+    let is_closed = ended.map_or_else(|cause| cause.kind() == ErrorKind::ConnectionReset, |_| true);
+    assert!(is_closed && !heard.ends_with(b"0\r\n\r\n"), "{} bytes", heard.len());
 }
