@@ -324,3 +324,135 @@ async fn klugman_lists_counts_and_shows_events() {
     }
     product.terminate().await.unwrap();
 }
+
+/// The notifications of the worked example (streams-events-v1.md, section 17), and one that moves the clock on.
+fn worked_example() -> Vec<Value> {
+    let instance = "86def971-f2a2-4b1d-b379-fca1b0ddf0d7";
+    let notification = |id: &str, kind: &str, time: &str, more: Value| {
+        let mut payload = json!({"instance_id": instance, "tenant_id": "5853600", "memory_mb": 512});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"message_id": id, "event_type": kind, "publisher_id": "compute.host-1", "timestamp": time,
+            "payload": payload})
+    };
+    let exists = json!({
+        "launched_at": "2015-02-27 15:31:24", "state": "active",
+        "audit_period_beginning": "2015-02-27 00:00:00", "audit_period_ending": "2015-02-28 00:00:00",
+    });
+    let kind = |name: &str| format!("compute.instance.{name}");
+    let launched = json!({"launched_at": "2015-02-27 15:31:24"});
+    vec![
+        notification(
+            "936a849a-6eb3-4750-a431-7ca1aec9d611",
+            &kind("update"),
+            "2015-02-27 15:27:18.603932",
+            json!({}),
+        ),
+        notification(
+            "d359a6db-a488-4522-8b94-2ad17fb7ac38",
+            &kind("create.start"),
+            "2015-02-27 15:33:22",
+            json!({}),
+        ),
+        notification(
+            "0b3fe8c5-52e6-44cd-ae8e-5fb05777d1e0",
+            &kind("create.end"),
+            "2015-02-27 15:33:56",
+            launched,
+        ),
+        notification(EXISTS, &kind("exists"), "2015-02-28 00:27:18.603932", exists),
+        notification(
+            "5cfa6a2c-4b5c-4c9a-8a4e-2a4f8f0d1d55",
+            &kind("update"),
+            "2015-02-28 01:00:00",
+            json!({"instance_id": "another"}),
+        ),
+    ]
+}
+
+const EXISTS: &str = "a16aa892-6e62-47fd-8aee-5183ef71d605";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn klugman_lists_counts_and_shows_streams() {
+    if !are_ready(&["stacktach"]) {
+        return;
+    }
+    let home = home();
+    let stacktach = format!("127.0.0.1:{}", free_port());
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/usage/winchester.yaml");
+    let settings = [
+        ("QUINTET_GATEWAY__COMPAT__STACKTACH", stacktach.as_str()),
+        ("QUINTET_WINCHESTER_CONFIG", example.to_str().unwrap()),
+    ];
+    let product = home.start(&settings).unwrap();
+    let stacktach = format!("http://{stacktach}");
+    let client = reqwest::Client::new();
+    for notification in worked_example() {
+        let request = client.post(format!("{stacktach}/v1/notifications")).json(&notification);
+        let answer = request.header("prefer", "wait=30").send().await.unwrap();
+        assert_eq!(answer.headers()["preference-applied"], "wait=30");
+    }
+    // The clock of the example is that of the events, so the stream fired when the last one came.
+    for _ in 0..100 {
+        let completed =
+            client.get(format!("{stacktach}/v1/streams/count?state=completed")).send().await.unwrap();
+        let verified = format!("{stacktach}/v1/events/count?event_name=compute.instance.exists.verified");
+        let verified = client.get(verified).send().await.unwrap().text().await.unwrap();
+        if completed.text().await.unwrap().contains("1") && verified.contains("1") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let lines = run("klugman-check", &[&stacktach], "").unwrap();
+    check_streams(&lines);
+    product.terminate().await.unwrap();
+}
+
+/// What klugman makes of the two streams of the example.
+fn check_streams(lines: &[Value]) {
+    let time = |text: &str| json!({"t": "datetime", "v": text});
+    let day = |from: &str, to: &str| json!({"t": "range", "v": [from, to]});
+    let completed = json!({
+        "_mark": "1", "id": 1, "name": "daily_usage", "state": "completed",
+        "distinguishing_traits": {
+            "instance_id": "86def971-f2a2-4b1d-b379-fca1b0ddf0d7",
+            "timestamp": day("2015-02-27T00:00:00", "2015-02-28T00:00:00"),
+        },
+        "first_event": time("2015-02-27T15:27:18.603932"), "last_event": time("2015-02-28T00:27:18.603932"),
+        "expire_timestamp": time("2015-03-02T00:27:18.603932"), "fire_timestamp": time("2015-02-28T00:27:18.603932"),
+    });
+    let active = json!({
+        "_mark": "2", "id": 2, "name": "daily_usage", "state": "active",
+        "distinguishing_traits": {
+            "instance_id": "another", "timestamp": day("2015-02-28T00:00:00", "2015-03-01T00:00:00"),
+        },
+        "first_event": time("2015-02-28T01:00:00"), "last_event": time("2015-02-28T01:00:00"),
+        "expire_timestamp": time("2015-03-02T01:00:00"), "fire_timestamp": null,
+    });
+    let both = json!([active, completed]);
+    assert_eq!(result(lines, "streams count()"), &json!([{"count": 2}]));
+    assert_eq!(result(lines, "streams count(state='active')"), &json!([{"count": 1}]));
+    assert_eq!(result(lines, "streams()"), &both);
+    // Its --from is sent as older_than and its --to as younger_than.
+    assert_eq!(result(lines, "streams(from_datetime="), &both);
+    assert_eq!(result(lines, "streams(name='daily_usage')"), &both);
+    assert_eq!(result(lines, "streams(traits="), &json!([active]));
+    assert_eq!(result(lines, "stream(stream_id=2)"), &json!([active]));
+    let detailed = &result(lines, "streams(details=True, state='completed')")[0];
+    let ids: Vec<&Value> =
+        detailed["events"].as_array().unwrap().iter().map(|event| &event["message_id"]).collect();
+    let sent = worked_example();
+    assert_eq!(ids, sent[..4].iter().map(|event| &event["message_id"]).collect::<Vec<_>>());
+    let mut plain = detailed.clone();
+    plain.as_object_mut().unwrap().remove("events");
+    assert_eq!(plain, completed);
+    assert_eq!(result(lines, "stream(details=True, stream_id=2)")[0]["events"].as_array().unwrap().len(), 1);
+    let refused = lines.iter().find(|line| line["call"] == "streams(state='bogus')").unwrap();
+    assert_eq!(refused["error"], "status 400");
+    let verified = result(lines, "events()").as_array().unwrap().iter().find(|event| {
+        event["event_type"] == "compute.instance.exists.verified" && event["original_message_id"] == EXISTS
+    });
+    assert_eq!(verified.unwrap()["stream_id"], 1);
+    for command in ["klugman streams()", "klugman streams --count()", "klugman streams --id 2 --details()"] {
+        assert!(result(lines, command).is_string(), "{command}: {}", ndjson(lines));
+    }
+}
