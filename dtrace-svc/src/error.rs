@@ -4,6 +4,7 @@ use crate::store::StoreError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
+use shared::body::BodyError;
 use shared::db::DbError;
 
 /// Everything a request can fail with (contract `dtrace`, section 2). The original sent bare statuses; ours add a
@@ -71,6 +72,16 @@ impl From<StoreError> for Error {
             StoreError::NotFound(what) => Self::NotFound(what),
             StoreError::Changed => Self::Changed,
             StoreError::Refused(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(cause: BodyError) -> Self {
+        match cause {
+            BodyError::TooLarge(most) => Self::TooLarge(most),
+            BodyError::Encoding(_) => Self::UnsupportedType,
+            BodyError::Broken(text) => Self::Invalid(text),
         }
     }
 }

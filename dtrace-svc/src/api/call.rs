@@ -2,7 +2,6 @@
 //! order of the original's REST flow: method, permission (403), form of the answer (406), existence (404), form of
 //! the body (415).
 
-use super::body;
 use crate::config::Config;
 use crate::error::Error;
 use crate::permit;
@@ -12,6 +11,7 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use shared::connection::Connection;
 use shared::identity::Principal;
 use std::future::{Ready, ready};
 
@@ -51,6 +51,11 @@ impl Call {
     /// The words of the path from the `from`th behind the prefix on.
     pub(crate) fn words_from(&self, from: usize) -> &[String] {
         self.words.get(from..).unwrap_or_default()
+    }
+
+    /// The connection it came over.
+    pub(crate) fn connection(&self) -> Option<Connection> {
+        Connection::of(&self.req)
     }
 
     /// The query string.
@@ -99,7 +104,7 @@ impl Call {
     pub(crate) async fn body(&self, payload: web::Payload, config: &Config) -> Result<String, Error> {
         let format = self.header(header::CONTENT_TYPE).and_then(Format::of_content_type);
         let format = format.ok_or(Error::UnsupportedType)?;
-        let bytes = body::read(&self.req, payload, config.max_body_bytes).await?;
+        let bytes = shared::body::read(&self.req, payload, config.max_body_bytes).await?;
         format.json_text(&bytes).map_err(Error::Invalid)
     }
 
@@ -109,7 +114,7 @@ impl Call {
         payload: web::Payload,
         config: &Config,
     ) -> Result<String, Error> {
-        let bytes = body::read(&self.req, payload, config.max_body_bytes).await?;
+        let bytes = shared::body::read(&self.req, payload, config.max_body_bytes).await?;
         if bytes.is_empty() {
             return Ok("{}".into());
         }

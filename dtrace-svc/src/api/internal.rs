@@ -1,7 +1,6 @@
 //! `/internal/…`: this service as a server of another's runs. Only services of the same installation may call: the
 //! gateway forwards nothing here, and the signed identity must be a service's.
 
-use super::body;
 use super::stream::Parts;
 use crate::engine::Ending;
 use crate::error::Error;
@@ -24,7 +23,7 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
 async fn job(who: &Principal, req: &HttpRequest, payload: Payload, parts: &Parts) -> Result<Job, Error> {
     permit(who)?;
     // A job holds a script, escaped once more.
-    let bytes = body::read(req, payload, parts.config.max_script_bytes * 2).await?;
+    let bytes = shared::body::read(req, payload, parts.config.max_script_bytes * 2).await?;
     serde_json::from_slice(&bytes).map_err(|cause| Error::Invalid(format!("no job: {cause}")))
 }
 

@@ -1,6 +1,5 @@
 //! Every route of the DTrace service.
 
-mod body;
 mod call;
 mod catalogue;
 mod frames;

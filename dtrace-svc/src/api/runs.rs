@@ -13,6 +13,7 @@ use actix_web::http::header;
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Map, Value, json};
+use shared::connection::Connection;
 use shared::datetime::{from_micros, iso};
 use shared::db::Db;
 use shared::identity::Principal;
@@ -74,7 +75,14 @@ async fn create_run(call: Call, payload: Payload, parts: Data<Parts>) -> Result<
     })?;
     let run = listener.run_id().to_owned();
     let (sender, receiver) = mpsc::channel(WAITING);
-    actix_web::rt::spawn(send_events(listener, ticks, sender, parts.get_ref().clone()));
+    let connection = call.connection();
+    let parts = parts.get_ref().clone();
+    actix_web::rt::spawn(async move {
+        if let Err(TooSlow) = send_events(listener, ticks, sender, &parts).await {
+            parts.metrics.cut_off.inc();
+            connection.inspect(Connection::cut_off);
+        }
+    });
     let mut answer = events(stream::unfold(receiver, async |mut receiver: mpsc::Receiver<Bytes>| {
         Some((receiver.recv().await?, receiver))
     }));
@@ -104,8 +112,16 @@ fn event(name: &str, data: &str) -> Bytes {
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
 
+/// The client let an event wait for too long.
+struct TooSlow;
+
 /// Passes a run's messages on until it ends, the client is gone or too slow, or the service stops.
-async fn send_events(mut listener: Listener, mut ticks: u64, sender: mpsc::Sender<Bytes>, parts: Parts) {
+async fn send_events(
+    mut listener: Listener,
+    mut ticks: u64,
+    sender: mpsc::Sender<Bytes>,
+    parts: &Parts,
+) -> Result<(), TooSlow> {
     let timeout = Duration::from_secs(parts.config.listener_timeout_secs);
     let mut next = Some(event("config", &listener.answer().to_string()));
     let mut is_last = false;
@@ -113,13 +129,13 @@ async fn send_events(mut listener: Listener, mut ticks: u64, sender: mpsc::Sende
         if let Some(bytes) = next.take() {
             match sender.send_timeout(bytes, timeout).await {
                 Ok(()) if !is_last => (),
-                Ok(()) | Err(mpsc::error::SendTimeoutError::Closed(_)) => return,
-                Err(mpsc::error::SendTimeoutError::Timeout(_)) => return parts.metrics.cut_off.inc(),
+                Ok(()) | Err(mpsc::error::SendTimeoutError::Closed(_)) => return Ok(()),
+                Err(mpsc::error::SendTimeoutError::Timeout(_)) => return Err(TooSlow),
             }
         }
         let heard = tokio::select! {
             heard = listener.next() => heard,
-            () = sender.closed() => return,
+            () = sender.closed() => return Ok(()),
             () = parts.draining.stopped() => Heard::Message(Message::End(Ending::Stopped).into()),
         };
         next = Some(match heard {

@@ -6,6 +6,7 @@ use crate::wire::Format;
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut};
 use actix_ws::{CloseCode, CloseReason, Item, Message, MessageStream, ProtocolError};
+use shared::connection::Connection;
 use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -38,6 +39,7 @@ fn is_overflow(cause: &ProtocolError) -> bool {
 
 /// One websocket.
 pub(crate) struct Session {
+    connection: Option<Connection>,
     socket: actix_ws::Session,
     frames: MessageStream,
     format: Format,
@@ -55,6 +57,7 @@ impl Session {
     /// Over an accepted handshake. A client is cut off that takes nothing for `timeout`, or says nothing (not even a
     /// pong) for twice as long.
     pub(crate) fn new(
+        connection: Option<Connection>,
         socket: actix_ws::Session,
         frames: MessageStream,
         format: Format,
@@ -65,6 +68,7 @@ impl Session {
         let mut pings = tokio::time::interval_at(now + timeout / 2, timeout / 2);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
+            connection,
             socket,
             frames: frames.max_frame_size(max_message),
             format,
@@ -164,10 +168,20 @@ impl Session {
         if is_taken { Ok(()) } else { Err("too slow") }
     }
 
-    /// Closes the websocket; a client that does not take the close is left alone.
-    pub(crate) async fn close(self, code: CloseCode, text: &str) {
+    /// Closes the websocket; a client that does not take the close, and what was sent before, loses its connection.
+    pub(crate) async fn close(mut self, code: CloseCode, text: &str) {
         let reason = CloseReason { code, description: (!text.is_empty()).then(|| text.to_owned()) };
         let _ = tokio::time::timeout(CLOSE_TIME, self.socket.close(Some(reason))).await;
+        let answered = async {
+            while let Some(Ok(frame)) = self.frames.recv().await {
+                if let Message::Close(_) = frame {
+                    break;
+                }
+            }
+        };
+        if tokio::time::timeout(self.timeout, answered).await.is_err() {
+            self.connection.inspect(Connection::cut_off);
+        }
     }
 
     /// Whether something was sent while the client had time to take it.

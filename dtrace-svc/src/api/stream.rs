@@ -16,6 +16,7 @@ use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::CloseCode;
 use serde_json::{Map, Value, json};
+use shared::connection::Connection;
 use shared::db::Db;
 use shared::identity::Principal;
 use shared::stop::Stop;
@@ -77,7 +78,14 @@ async fn open_stream(
         actix_ws::handle_with_protocols(&req, payload, &[protocol]).map_err(refuse)?;
     let timeout = Duration::from_secs(parts.config.listener_timeout_secs);
     let stream = Stream {
-        session: Session::new(socket, frames, format, parts.config.max_message_bytes, timeout),
+        session: Session::new(
+            Connection::of(&req),
+            socket,
+            frames,
+            format,
+            parts.config.max_message_bytes,
+            timeout,
+        ),
         uuid: call.id().to_owned(),
         who: is_known.then(|| call.principal.clone()),
         wants_output: call.query().get("lines").is_some_and(|word| word == "true"),

@@ -155,6 +155,11 @@ impl Call {
         Self(self.0.body(body))
     }
 
+    /// The answer's head has come; its body has not.
+    pub(crate) async fn begin(self) -> reqwest::Response {
+        self.0.send().await.unwrap()
+    }
+
     pub(crate) async fn send(self) -> Answer {
         let answer = self.0.send().await.unwrap();
         let (status, headers) = (answer.status(), answer.headers().clone());

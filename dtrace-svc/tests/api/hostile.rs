@@ -144,7 +144,28 @@ async fn a_listener_who_reads_nothing_is_cut_off_and_the_others_feel_nothing() {
         assert!(began.elapsed().as_secs() < 60, "{metrics}");
     }
     assert!(seen > 100, "{seen}");
-    drop(slow);
+    // Its connection is closed too, without the close that it had no room for: a second later it would have had it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(slow.closed().await, 1006);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_over_http_who_reads_nothing_loses_the_connection() {
+    let server = Server::with(Config { listener_timeout_secs: 1, ..crate::harness::faked() });
+    let uuid = server.create(json!({ "name": "n", "script": WIDE })).await;
+    let run = server.call("POST", &format!("/dtrace/{uuid}/runs")).begin().await;
+    assert_eq!(run.status(), 200);
+    let began = Instant::now();
+    loop {
+        let metrics = server.call("GET", "/metrics").send().await.text().to_owned();
+        if metrics.contains("quintet_dtrace_listeners{service=\"dtrace\"} 0\n") {
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 60, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // What it then reads breaks off.
+    assert!(run.bytes().await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
