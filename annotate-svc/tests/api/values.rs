@@ -51,3 +51,16 @@ async fn replacing_moves_the_counts_and_long_values_are_kept_apart() {
     assert_eq!(rig.get("/annotation/values/Host").await.ok(), json!([two, one]));
     assert_eq!(rig.get(&format!("/annotation/query?Host={one}")).await.ok().as_array().unwrap().len(), 1);
 }
+
+#[actix_web::test]
+async fn seed_examples_answer_as_documented() {
+    let rig = Rig::new();
+    for category in ["test", "outage", "test"] {
+        rig.create(json!({ "Message": "test", "Owner": "sre", "Category": category })).await;
+    }
+    assert_eq!(rig.get("/annotation/values/Category").await.ok(), json!(["test", "outage"]));
+    assert_eq!(rig.get("/annotation/values/Sizource").await.error(500), "invalid field Sizource");
+    for field in ["Source", "Host", "Category", "CreationUser", "URL"] {
+        assert!(rig.get(&format!("/annotation/values/{field}")).await.ok().is_array(), "{field}");
+    }
+}

@@ -7,6 +7,7 @@ mod list;
 mod metadata;
 mod runs;
 mod scripts;
+mod seed;
 mod socket;
 mod stream;
 mod tracing;
