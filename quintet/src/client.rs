@@ -1,7 +1,7 @@
 //! Calls on a gateway, as a client of its public API.
 
 use crate::cli::Server;
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -12,6 +12,23 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Attempts at a request that the server puts off (429, 502, 503, 504) or that does not reach it.
 const ATTEMPTS: u32 = 8;
+
+/// An answer of 400 and above.
+#[derive(Debug, thiserror::Error)]
+#[error("{status}: {words}")]
+pub(crate) struct Refused {
+    /// Its status.
+    pub(crate) status: StatusCode,
+    words: String,
+}
+
+impl Refused {
+    /// Whether the same request may be taken later: the server is busy or away, not of another opinion.
+    pub(crate) fn is_temporary(&self) -> bool {
+        let late = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        !self.status.is_client_error() || late.contains(&self.status)
+    }
+}
 
 /// A gateway to talk to.
 #[derive(Clone)]
@@ -25,6 +42,12 @@ impl Client {
         // Where a thing was made is read, not visited.
         let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
         Ok(Self { http, server })
+    }
+
+    /// A process on this machine, which no proxy stands before.
+    pub(crate) fn on_this_machine(url: String) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy().build()?;
+        Ok(Self { http, server: Server { url, token: None } })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -51,7 +74,7 @@ impl Client {
         let status = answer.status();
         if status.is_client_error() || status.is_server_error() {
             let text = answer.text().await.unwrap_or_default();
-            bail!("{status}: {}", words(&text));
+            return Err(Refused { status, words: words(&text) }.into());
         }
         Ok(answer)
     }
@@ -77,6 +100,25 @@ impl Client {
         let request = self.request(Method::GET, path).query(query);
         Ok(self.send(request).await?.json().await?)
     }
+}
+
+/// `base` and below it one segment for each word, whatever the word holds.
+///
+/// # Errors
+/// When a word is empty, `.` or `..`: those would name another place.
+pub(crate) fn path(base: &str, words: &[&str]) -> anyhow::Result<String> {
+    let mut path = base.to_owned();
+    for word in words {
+        ensure!(!["", ".", ".."].contains(word), "{word:?} names nothing");
+        path.push('/');
+        for byte in word.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(byte.into()),
+                _ => path.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    Ok(path)
 }
 
 fn is_put_off(status: StatusCode) -> bool {
@@ -119,5 +161,37 @@ mod tests {
         assert_eq!(words(r#"{"title":"Not Found","description":"event x not found"}"#), "event x not found");
         assert_eq!(words(r#"{"error_message":{"faultstring":"Event x Not Found"}}"#), "Event x Not Found");
         assert_eq!(words("plain\n"), "plain");
+    }
+
+    #[test]
+    fn a_word_is_one_segment_of_a_path_or_refused() {
+        let one = |word: &str| path("/v1/events", &[word]).map_err(|error| error.to_string());
+        for (word, expected) in [
+            ("../events/dead-letters", "..%2Fevents%2Fdead-letters"),
+            ("%2e%2e", "%252e%252e"),
+            ("a b?c#d\\e", "a%20b%3Fc%23d%5Ce"),
+            (".\t.\n", ".%09.%0A"),
+            ("é", "%C3%A9"),
+            ("5f3c-1.x_~", "5f3c-1.x_~"),
+            ("...", "..."),
+        ] {
+            let path = one(word).unwrap();
+            assert_eq!(path, format!("/v1/events/{expected}"));
+            // What is sent is what was meant.
+            assert_eq!(reqwest::Url::parse(&format!("http://gateway{path}")).unwrap().path(), path);
+        }
+        assert_eq!(path("/a", &["b/c", "d"]).unwrap(), "/a/b%2Fc/d");
+        for word in ["", ".", ".."] {
+            assert_eq!(one(word).unwrap_err(), format!("{word:?} names nothing"));
+        }
+    }
+
+    #[test]
+    fn only_what_may_change_by_itself_is_temporary() {
+        let is_temporary = |status: u16| {
+            Refused { status: StatusCode::from_u16(status).unwrap(), words: String::new() }.is_temporary()
+        };
+        assert!([408, 429, 500, 502, 503, 504].into_iter().all(is_temporary));
+        assert!(![400, 401, 403, 404, 410, 413, 422].into_iter().any(is_temporary));
     }
 }

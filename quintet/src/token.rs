@@ -1,7 +1,7 @@
 //! `quintet token`: API tokens.
 
 use crate::cli::{OutputFormat, TokenCommand};
-use crate::client::Client;
+use crate::client::{Client, path};
 use crate::output::{Rows, plain, print_json, print_line};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -31,7 +31,7 @@ pub(crate) async fn run(command: TokenCommand) -> anyhow::Result<()> {
         TokenCommand::List { server, format } => list(&Client::new(server)?, format.output).await?,
         TokenCommand::Revoke { id, server } => {
             let client = Client::new(server)?;
-            client.send(client.request(Method::DELETE, &format!("{PATH}/{id}"))).await?;
+            client.send(client.request(Method::DELETE, &path(PATH, &[&id])?)).await?;
         }
     }
     Ok(())

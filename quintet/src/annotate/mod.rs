@@ -9,8 +9,8 @@ pub(crate) use flags::AnnotateFlags;
 pub(crate) use go::with_two_dashes;
 
 use crate::cli::Server;
-use crate::client::Client;
-use annotate_svc::client::{annotation_path, failure};
+use crate::client::{Client, path};
+use annotate_svc::client::failure;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use flags::{AnnotateCommand, Api};
@@ -31,7 +31,7 @@ pub(crate) async fn run(flags: AnnotateFlags) -> anyhow::Result<()> {
 async fn delete(ids: &[String], api: Api) -> anyhow::Result<()> {
     let client = client(api)?;
     for id in ids {
-        ask(&client, client.request(Method::DELETE, &annotation_path(id))).await?;
+        ask(&client, client.request(Method::DELETE, &path("/annotation", &[id])?)).await?;
     }
     Ok(())
 }

@@ -36,11 +36,7 @@ pub(crate) async fn run(command: DtraceCommand) -> anyhow::Result<()> {
 
 /// A path below the scripts', its words encoded.
 fn path(words: &[&str]) -> anyhow::Result<String> {
-    let mut url = reqwest::Url::parse("http://gateway")?;
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.extend(PATH.split('/').skip(1)).extend(words);
-    }
-    Ok(url.path().to_owned())
+    crate::client::path(PATH, words)
 }
 
 /// The id of the script that a person names, by its id or by its name.
