@@ -122,7 +122,7 @@ mod tests {
             screen.totals.add(&object(json!({"bash": {"0-3": 1, "4-7": 2}})));
         }
         let bars = [
-            "malloc [2J  0 s, 0 messages",
+            "malloc\\u001b[2J  0 s, 0 messages",
             "bash",
             "[0, 3]          2 |@@@@@     |",
             "[4, 7]          4 |@@@@@@@@@@|",
@@ -130,6 +130,6 @@ mod tests {
         ];
         assert_eq!(screen.picture(usize::MAX, 50), bars);
         assert_eq!(screen.picture(3, 50), [bars[0], bars[1], "(3 more lines)"]);
-        assert_eq!(screen.picture(3, 8), ["malloc …", "bash", "(3 more…"]);
+        assert_eq!(screen.picture(3, 8), ["malloc\\…", "bash", "(3 more…"]);
     }
 }
