@@ -63,6 +63,24 @@ pub fn internal_key(common: &Common) -> Result<IdentityKey, ConfigError> {
     Ok(IdentityKey::new(text.reveal().as_bytes()))
 }
 
+/// Checks what [`Secrets::load_or_create`] would refuse, without making anything.
+///
+/// # Errors
+/// As [`Secrets::load_or_create`].
+pub fn check(common: &Common) -> Result<(), ConfigError> {
+    let auth = &common.auth;
+    for (name, given, fewest_chars) in [
+        ("internal_key", &auth.internal_key, INTERNAL_KEY_CHARS),
+        ("admin_password", &auth.admin_password, 1),
+        ("snap_password", &auth.snap_password, 1),
+    ] {
+        if given.is_some() || path(common, name).exists() {
+            choose(common, given.as_ref(), name, fewest_chars)?;
+        }
+    }
+    Ok(())
+}
+
 /// The path of a generated secret, for telling the operator where to look.
 #[must_use]
 pub fn path(common: &Common, name: &str) -> PathBuf {
@@ -175,6 +193,13 @@ mod tests {
     }
 
     #[test]
+    fn a_check_makes_nothing() {
+        let (common, folder) = installation();
+        check(&common).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn settings_win_over_files_and_empty_or_short_secrets_are_refused() {
         let (mut common, _folder) = installation();
         common.auth.admin_password = Some(Secret::new("chosen"));
@@ -182,12 +207,14 @@ mod tests {
         common.auth.admin_password = Some(Secret::new(""));
         let error = Secrets::load_or_create(&common).unwrap_err().to_string();
         assert_eq!(error, "auth.admin_password: expected at least 1 characters");
+        assert_eq!(check(&common).unwrap_err().to_string(), error);
         common.auth.internal_key = Some(Secret::new("fifteen letters"));
         assert!(internal_key(&common).is_err());
         common.auth.internal_key = Some(Secret::new("sixteen letters."));
         assert!(internal_key(&common).is_ok());
         fs::write(path(&common, "snap_password"), "\n").unwrap();
         common.auth.admin_password = None;
+        assert!(check(&common).unwrap_err().to_string().ends_with("the file is empty"));
         assert!(Secrets::load_or_create(&common).unwrap_err().to_string().ends_with("the file is empty"));
     }
 }
