@@ -62,8 +62,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Bring all tables up to date, then end
-    Migrate,
-    /// Ask a running gateway how its services are; ends with 1 when one is not ready
+    Migrate {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Ask a running gateway how its services are, or one process how it is; ends with 1 when one is not ready
     Health(HealthFlags),
     /// List, read, load and watch events
     #[command(subcommand)]
@@ -169,7 +172,10 @@ pub(crate) struct DemoFlags {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Read all settings and the files they name; says what is wrong and where
-    Check,
+    Check {
+        #[command(flatten)]
+        format: Format,
+    },
     /// Show every setting with its value, secrets masked
     Print {
         #[command(flatten)]
@@ -208,6 +214,9 @@ pub(crate) enum OutputFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthFlags {
+    /// Ask the gateway or the service that these settings start on this machine, instead of the gateway at --url
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target: Option<String>,
     #[command(flatten)]
     pub(crate) server: Server,
     #[command(flatten)]
@@ -233,7 +242,10 @@ pub(crate) enum EventsCommand {
     /// Load notifications or events from NDJSON, plain or gzip; loading twice changes nothing
     #[command(after_help = "\
 A line is a notification (with payload) or an event (with generated and traits); both kinds may be mixed.
-An interrupted import goes on where it stopped: its place is kept in FILE.import until the end.")]
+An interrupted import goes on where it stopped: its place is kept in FILE.import until the end.
+
+Ends with 0 when every line was taken, with 3 when everything was sent and some lines were not taken (see
+`quintet events dead-letters list`), with 1 when it stopped before the end.")]
     Import(ImportFlags),
     /// Print events as they are stored, until interrupted
     Tail(TailFlags),
@@ -310,6 +322,8 @@ pub(crate) enum DeadLettersCommand {
         id: i64,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
     /// Try messages again, for instance after mending the definitions
     Replay {
@@ -317,6 +331,8 @@ pub(crate) enum DeadLettersCommand {
         which: Which,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
     /// Remove messages for good
     Drop {
@@ -324,6 +340,8 @@ pub(crate) enum DeadLettersCommand {
         which: Which,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
 }
 

@@ -3,14 +3,17 @@
 use crate::cli::{ConfigCommand, OutputFormat, Settings};
 use crate::output::{print_json, print_line};
 use crate::{product, reference};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs one of the commands.
 pub(crate) fn run(settings: &Settings, command: &ConfigCommand) -> anyhow::Result<()> {
     match command {
-        ConfigCommand::Check => {
+        ConfigCommand::Check { format } => {
             values(settings)?;
-            print_line("settings are good");
+            match format.output {
+                OutputFormat::Json => print_json(&json!({ "valid": true })),
+                OutputFormat::Table => drop(print_line("settings are good")),
+            }
         }
         ConfigCommand::Print { format } => {
             let values = values(settings)?;
@@ -24,10 +27,12 @@ pub(crate) fn run(settings: &Settings, command: &ConfigCommand) -> anyhow::Resul
     Ok(())
 }
 
-/// Every setting, read and checked with the files it names.
+/// Every setting, read and checked as a start does, with the files it names.
 fn values(settings: &Settings) -> anyhow::Result<Value> {
     let source = settings.source()?;
     let common = source.common()?;
+    shared::secrets::check(&common)?;
+    product::check_sections_to_come(&source)?;
     let mut values = serde_json::Map::new();
     for section in product::sections() {
         values.insert(section.name.to_owned(), (section.values)(&source, &common)?);

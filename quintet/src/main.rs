@@ -28,10 +28,11 @@ use std::process::ExitCode;
 #[tokio::main]
 async fn main() -> ExitCode {
     shared::logging::init();
-    match run(Cli::parse_from(annotate::with_two_dashes(std::env::args_os()))).await {
+    let ended = run(Cli::parse_from(annotate::with_two_dashes(std::env::args_os()))).await;
+    match ended.and_then(|code| output::outcome().map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("quintet: {error:#}");
+            output::say(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -42,9 +43,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(flags) => serve::serve(&cli.settings, &flags).await?,
         Command::Demo(flags) => demo::demo(&cli.settings, &flags).await?,
         Command::Config(command) => config::run(&cli.settings, &command)?,
-        Command::Migrate => migrate::migrate(&cli.settings)?,
-        Command::Health(flags) => return health::health(&flags).await,
-        Command::Events(command) => events::run(command).await?,
+        Command::Migrate { format } => migrate::migrate(&cli.settings, format.output)?,
+        Command::Health(flags) => return health::health(&cli.settings, &flags).await,
+        Command::Events(command) => return events::run(command).await,
         Command::Annotate(flags) => annotate::run(*flags).await?,
         Command::Dtrace(command) => dtrace::run(*command).await?,
         Command::Streams(command) => streams::run(command).await?,
@@ -54,7 +55,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token(command) => token::run(command).await?,
         Command::Audit(command) => return audit::run(command).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "quintet", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "quintet", &mut script);
+            output::print_bytes(&script);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,13 +1,14 @@
 //! `quintet migrate`: tables up to date, then end.
 
-use crate::cli::Settings;
-use crate::output::print_line;
+use crate::cli::{OutputFormat, Settings};
+use crate::output::print_object;
 use crate::product;
+use serde_json::{Map, Value};
 
-/// Migrates every service's tables.
-pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<()> {
-    for name in product::migrate(&settings.source()?.common()?)? {
-        print_line(&format!("{name}: tables are up to date"));
-    }
+/// Migrates the tables of the gateway and of every service.
+pub(crate) fn migrate(settings: &Settings, output: OutputFormat) -> anyhow::Result<()> {
+    let migrated = product::migrate(&settings.source()?.common()?)?;
+    let states = migrated.into_iter().map(|name| (name.to_owned(), "up to date".into()));
+    print_object(&Value::from(states.collect::<Map<_, _>>()), ["part", "tables"], output);
     Ok(())
 }

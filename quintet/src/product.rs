@@ -1,15 +1,17 @@
 //! What the product is made of: the one place that names every service.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use quintet_gateway::Upstreams;
 use schemars::Schema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::clock::{SharedClock, SystemClock};
 use shared::config::{Common, Source};
 use shared::db::{Db, Migrations};
 use shared::identity::IdentityKey;
-use shared::server::Running;
+use shared::server::{Listen, Running};
 use std::collections::BTreeSet;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 /// The gateway's section and its name as a target.
@@ -21,8 +23,10 @@ pub(crate) struct ServiceKind {
     pub(crate) name: &'static str,
     /// Starts it in this process.
     pub(crate) start: fn(&Source, &Common, IdentityKey, SharedClock) -> anyhow::Result<Running>,
+    /// Where it listens.
+    listen: fn(&Source) -> anyhow::Result<Listen>,
     /// Its tables.
-    pub(crate) migrations: Migrations,
+    migrations: Migrations,
     /// Its section: read, checked, and as a document.
     pub(crate) section: Section,
 }
@@ -45,12 +49,17 @@ macro_rules! service {
             start: |source, common, key, clock| {
                 Ok($service::start(source.section($service::NAME)?, common, key, clock)?)
             },
+            listen: |source| {
+                let config: $service::config::Config = source.section($service::NAME)?;
+                Ok(config.listen)
+            },
             migrations: $service::store::MIGRATIONS,
             section: Section {
                 name: $service::NAME,
                 values: |source, common| {
                     let config: $service::config::Config = source.section($service::NAME)?;
                     $check(&config, common)?;
+                    check_listen($service::NAME, &config.listen)?;
                     Ok(serde_json::to_value(config)?)
                 },
                 schema: || schemars::schema_for!($service::config::Config),
@@ -63,10 +72,45 @@ macro_rules! service {
 pub(crate) fn services() -> Vec<ServiceKind> {
     vec![
         service!(events_svc, events_svc::check),
-        service!(streams_svc, streams_svc::check),
+        service!(streams_svc, check_streams),
         service!(annotate_svc, |config: &annotate_svc::config::Config, _: &Common| config.validate()),
         service!(dtrace_svc, |config: &dtrace_svc::config::Config, _: &Common| config.validate()),
     ]
+}
+
+/// As the service checks its start, but for an address left out: in one process it is filled in.
+fn check_streams(config: &streams_svc::config::Config, common: &Common) -> anyhow::Result<()> {
+    let url = &config.events_url;
+    let is_usable = url.is_empty() || ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    ensure!(is_usable, "streams.events_url: expected http://host:port, found {url}");
+    Ok(streams_svc::check(config, common)?)
+}
+
+/// What would stop a start at the listener.
+fn check_listen(name: &str, listen: &Listen) -> anyhow::Result<()> {
+    let Listen { address, workers } = listen;
+    ensure!((1..=64).contains(workers), "{name}.listen.workers: expected 1 to 64");
+    let is_known = address.to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
+    ensure!(is_known, "{name}.listen.address: expected host:port, found {address}");
+    Ok(())
+}
+
+/// Sections of services that are still to come. Their keys that are promised may be set; any other is a mistake.
+pub(crate) fn check_sections_to_come(source: &Source) -> anyhow::Result<()> {
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Tasks {
+        plugin_trust: Value,
+        node_name: Value,
+    }
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Tribe {
+        seed: Value,
+    }
+    source.section::<Tasks>("tasks")?;
+    source.section::<Tribe>("tribe")?;
+    Ok(())
 }
 
 /// Every section, the gateway's first.
@@ -93,12 +137,14 @@ impl Product {
     /// Starts what `targets` names: the services first, then the gateway in front of them.
     pub(crate) async fn start(source: &Source, targets: &[String]) -> anyhow::Result<Self> {
         let common = source.common()?;
+        check_sections_to_come(source)?;
         let wanted = wanted(targets)?;
         let key = shared::secrets::internal_key(&common)?;
         let clock: SharedClock = Arc::new(SystemClock);
         let (mut running, mut upstreams) = (Vec::new(), Upstreams::new());
         for service in services().into_iter().filter(|service| wanted.contains(service.name)) {
             let source = with_neighbours(source, &upstreams)?;
+            (service.section.values)(&source, &common)?;
             let started = (service.start)(&source, &common, key.clone(), clock.clone());
             let started = started.with_context(|| format!("{} cannot start", service.name))?;
             upstreams.insert(service.name.to_owned(), vec![started.url()]);
@@ -107,7 +153,9 @@ impl Product {
         let gateway = if wanted.contains(GATEWAY) {
             let config = source.section(GATEWAY)?;
             let started = quintet_gateway::start(config, &common, key, upstreams, clock).await;
-            Some(started.context("the gateway cannot start")?)
+            let started = started.context("the gateway cannot start")?;
+            started.show_metrics_of(running.iter().map(|service| service.metrics().clone()).collect());
+            Some(started)
         } else {
             None
         };
@@ -120,6 +168,11 @@ impl Product {
             Some(gateway) => gateway.urls().into_iter().next(),
             None => self.services.first().map(Running::url),
         }
+    }
+
+    /// Whether callers can come in here.
+    pub(crate) fn has_gateway(&self) -> bool {
+        self.gateway.is_some()
     }
 
     /// Stops the gateway first, so that no request is lost on its way.
@@ -162,13 +215,36 @@ fn join(names: &BTreeSet<&str>) -> String {
     names.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
-/// Brings every service's tables up to date.
+/// The address on this machine at which the settings make `target` answer.
+pub(crate) fn local_url(source: &Source, target: &str) -> anyhow::Result<String> {
+    wanted(&[target.to_owned()])?;
+    let address = match services().into_iter().find(|service| service.name == target) {
+        Some(service) => (service.listen)(source)?.address,
+        None if target == GATEWAY => source.section::<quintet_gateway::Config>(GATEWAY)?.listen,
+        None => bail!("expected one target, for instance {GATEWAY}"),
+    };
+    let Some(mut found) = address.to_socket_addrs().ok().and_then(|mut found| found.next()) else {
+        bail!("{target}: expected host:port, found {address}");
+    };
+    ensure!(
+        found.port() != 0,
+        "{target} listens on {address}, a free port that only the running process knows"
+    );
+    if found.ip().is_unspecified() {
+        let loopback =
+            if found.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        found = SocketAddr::new(loopback, found.port());
+    }
+    Ok(format!("http://{found}"))
+}
+
+/// Brings the tables of the gateway and of every service up to date.
 pub(crate) fn migrate(common: &Common) -> anyhow::Result<Vec<&'static str>> {
+    let services = services().into_iter().map(|service| (service.name, service.migrations));
     let mut migrated = Vec::new();
-    for service in services() {
-        Db::open(common.database(service.name)?, 2, service.migrations)
-            .with_context(|| format!("tables of {}", service.name))?;
-        migrated.push(service.name);
+    for (name, migrations) in std::iter::once((GATEWAY, quintet_gateway::MIGRATIONS)).chain(services) {
+        Db::open(common.database(name)?, 2, migrations).with_context(|| format!("tables of {name}"))?;
+        migrated.push(name);
     }
     Ok(migrated)
 }
@@ -186,5 +262,18 @@ mod tests {
         assert_eq!(names(&["events", "gateway"]).unwrap(), ["events", "gateway"]);
         assert!(names(&["all"]).unwrap().len() > 1);
         assert!(names(&["evnts"]).unwrap_err().to_string().contains("evnts"));
+    }
+
+    #[test]
+    fn a_target_is_asked_on_this_machine() {
+        let source = |address: &str| Source::load(None).unwrap().with("events.listen.address", address);
+        let url = |address: &str| local_url(&source(address), "events").map_err(|error| error.to_string());
+        assert_eq!(url("0.0.0.0:9001").unwrap(), "http://127.0.0.1:9001");
+        assert_eq!(url("[::]:9001").unwrap(), "http://[::1]:9001");
+        assert_eq!(url("127.0.0.2:9001").unwrap(), "http://127.0.0.2:9001");
+        assert!(url("127.0.0.1:0").unwrap_err().contains("free port"));
+        assert!(url("nonsense").unwrap_err().contains("host:port"));
+        assert_eq!(local_url(&source("x"), GATEWAY).unwrap(), "http://127.0.0.1:8080");
+        assert!(local_url(&source("x"), "all").is_err() && local_url(&source("x"), "evnts").is_err());
     }
 }

@@ -31,7 +31,8 @@ pub(crate) async fn serve(settings: &Settings, flags: &ServeFlags) -> anyhow::Re
     let product = Product::start(&source, targets).await?;
     if let Some(url) = product.url() {
         print_line(&format!("ready {url}"));
-        if std::io::stderr().is_terminal() || flags.target.is_empty() {
+        // A service alone takes no calls but the gateway's.
+        if product.has_gateway() && (std::io::stderr().is_terminal() || flags.target.is_empty()) {
             eprintln!("{}", first_steps(&url));
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::cli::{DeadLettersCommand, OutputFormat};
 use crate::client::Client;
-use crate::output::{Rows, plain, print_json};
+use crate::output::{Rows, plain, print_json, print_object};
 use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Where the gateway shows them.
 const PATH: &str = "/admin/events/dead-letters";
@@ -13,29 +13,33 @@ const PATH: &str = "/admin/events/dead-letters";
 pub(crate) async fn run(command: DeadLettersCommand) -> anyhow::Result<()> {
     match command {
         DeadLettersCommand::List { server, format } => list(&Client::new(server)?, format.output).await,
-        DeadLettersCommand::Show { id, server } => {
-            print_json(&Client::new(server)?.get(&format!("{PATH}/{id}"), &[]).await?);
+        DeadLettersCommand::Show { id, server, format } => {
+            let letter = Client::new(server)?.get(&format!("{PATH}/{id}"), &[]).await?;
+            print_object(&letter, ["member", "value"], format.output);
             Ok(())
         }
-        DeadLettersCommand::Replay { which, server } => {
+        DeadLettersCommand::Replay { which, server, format } => {
             let client = Client::new(server)?;
-            print_json(&match which.id {
+            let counts = match which.id {
                 Some(id) => post(&client, &format!("{PATH}/{id}/replay")).await?,
                 None => replay_all(&client).await?,
-            });
+            };
+            print_object(&counts, ["outcome", "count"], format.output);
             Ok(())
         }
-        DeadLettersCommand::Drop { which, server } => {
-            let client = Client::new(server)?;
-            match which.id {
-                Some(id) => {
-                    client.send(client.request(Method::DELETE, &format!("{PATH}/{id}"))).await?;
-                }
-                None => print_json(&client.send(client.request(Method::DELETE, PATH)).await?.json().await?),
-            }
+        DeadLettersCommand::Drop { which, server, format } => {
+            let deleted = drop_letters(&Client::new(server)?, which.id).await?;
+            print_object(&deleted, ["outcome", "count"], format.output);
             Ok(())
         }
     }
+}
+
+async fn drop_letters(client: &Client, id: Option<i64>) -> anyhow::Result<Value> {
+    let path = id.map_or_else(|| PATH.to_owned(), |id| format!("{PATH}/{id}"));
+    let answer = client.send(client.request(Method::DELETE, &path)).await?;
+    // One that was dropped is answered without words.
+    Ok(if id.is_some() { json!({ "deleted": 1 }) } else { answer.json().await? })
 }
 
 async fn post(client: &Client, path: &str) -> anyhow::Result<Value> {

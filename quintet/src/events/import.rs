@@ -3,52 +3,71 @@
 //! Loading is idempotent, because message ids are unique. It is resumable, because the place behind the last stored
 //! batch is kept beside the file until the end is reached.
 
+mod checkpoint;
+mod lines;
+
 use crate::cli::{ImportFlags, OutputFormat};
-use crate::client::Client;
-use crate::output::{Rows, print_json};
-use anyhow::Context;
-use flate2::bufread::MultiGzDecoder;
+use crate::client::{Client, Refused};
+use crate::output::{Rows, print_json, say};
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use checkpoint::Checkpoint;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::Method;
+use lines::{Line, Lines};
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use std::fs::File;
-use std::io::{BufRead, BufReader, IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use serde::de::IgnoredAny;
+use serde_json::json;
+use std::io::IsTerminal;
+use std::process::ExitCode;
 
-/// Longest line, in bytes; a longer one ends the import rather than the memory.
-const MAX_LINE_BYTES: u64 = 16 << 20;
+/// Bytes of a batch, far below what a server takes unless it is told otherwise.
+const BATCH_BYTES: usize = 4 << 20;
 
-/// First two bytes of gzip.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Exit code when everything was sent, and some of it was not taken.
+const SOME_INVALID: u8 = 3;
+
+/// Invalid events that are told one by one.
+const MOST_PROBLEMS: usize = 20;
 
 /// Loads the file and says what became of its lines.
-pub(crate) async fn import(flags: ImportFlags) -> anyhow::Result<()> {
+pub(crate) async fn import(flags: ImportFlags) -> anyhow::Result<ExitCode> {
     let client = Client::new(flags.server.clone())?;
-    let checkpoint = Checkpoint::of(&flags);
-    let done = checkpoint.read();
+    let mut checkpoint = Checkpoint::open(&flags.file, client.url(), flags.restart)?;
+    tell(&mut checkpoint);
     let mut lines = Lines::open(&flags.file)?;
-    let progress = progress();
-    lines.skip(done)?;
-    if done > 0 {
-        progress.println(format!("going on after line {done}"));
+    lines.skip(checkpoint.lines())?;
+    if checkpoint.lines() > 0 {
+        say(&format!("going on after line {}", checkpoint.lines()));
     }
-    let mut totals = Counts::default();
+    let progress = progress();
+    let mut upload =
+        Upload { client, most_bytes: BATCH_BYTES, totals: Counts::default(), problems: Vec::new() };
     loop {
-        let batch = lines.batch(usize::from(flags.batch))?;
-        if batch.is_empty() {
-            break;
-        }
-        totals.add(&send(&client, batch).await.with_context(|| {
-            format!("stopped after line {}; run the same command to go on", checkpoint.read())
-        })?);
-        checkpoint.write(lines.read)?;
-        progress.set_position(totals.received);
+        let batch = lines.batch(usize::from(flags.batch), upload.most_bytes)?;
+        let Some(last) = batch.last().map(|line| line.number) else { break };
+        upload.send(batch).await.with_context(|| stopped(&checkpoint))?;
+        checkpoint.put(last);
+        progress.suspend(|| tell(&mut checkpoint));
+        progress.set_position(upload.totals.received);
     }
     checkpoint.remove();
     progress.finish_and_clear();
-    print(&totals, flags.format.output);
-    Ok(())
+    tell(&mut checkpoint);
+    print(&upload.totals, flags.format.output);
+    Ok(verdict(&upload))
+}
+
+/// Says what the user has to know about the place.
+fn tell(checkpoint: &mut Checkpoint) {
+    checkpoint.take_said().iter().for_each(|words| say(words));
+}
+
+/// Where an import stopped, and how it goes on.
+fn stopped(checkpoint: &Checkpoint) -> String {
+    let lines = checkpoint.lines();
+    let next = if checkpoint.is_kept() { "; run the same command to go on" } else { "" };
+    format!("stopped after line {lines}{next}")
 }
 
 /// What became of lines.
@@ -60,6 +79,15 @@ struct Counts {
     duplicate: u64,
     dropped: u64,
     invalid: u64,
+    /// What is wrong with the first invalid events; invalid notifications become dead letters.
+    problems: Vec<Problem>,
+}
+
+/// What is wrong with one of several events.
+#[derive(Debug, Deserialize)]
+struct Problem {
+    index: usize,
+    problem: String,
 }
 
 impl Counts {
@@ -72,128 +100,131 @@ impl Counts {
     }
 }
 
-/// Sends the events of a batch to v2, and everything else as notifications to v1.
-async fn send(client: &Client, batch: Vec<String>) -> anyhow::Result<Counts> {
-    let (events, notifications): (Vec<_>, Vec<_>) = batch.into_iter().partition(|line| is_event(line));
-    let mut counts = Counts::default();
-    if !notifications.is_empty() {
-        let body = notifications.join("\n");
-        counts.add(&post(client, "/v1/notifications", "application/x-ndjson", body).await?);
+/// Says where to look for what was not taken.
+fn verdict(upload: &Upload) -> ExitCode {
+    let Counts { received, invalid, .. } = upload.totals;
+    if invalid == 0 {
+        return ExitCode::SUCCESS;
     }
-    if !events.is_empty() {
-        let body = format!("[{}]", events.join(","));
-        counts.add(&post(client, "/v2/events", "application/json", body).await?);
+    upload.problems.iter().for_each(|problem| say(problem));
+    say(&format!(
+        "{invalid} of {received} lines were not taken; of notifications `quintet events dead-letters list` says why"
+    ));
+    ExitCode::from(SOME_INVALID)
+}
+
+/// The way to the server.
+struct Upload {
+    client: Client,
+    /// Bytes of a batch; fewer than at first when the server takes less.
+    most_bytes: usize,
+    totals: Counts,
+    /// What is wrong with the first invalid events.
+    problems: Vec<String>,
+}
+
+impl Upload {
+    /// Sends the events of a batch to v2, and everything else as notifications to v1.
+    async fn send(&mut self, batch: Vec<Line>) -> anyhow::Result<()> {
+        let (events, notifications): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|line| is_event(&line.bytes));
+        self.send_all(&NOTIFICATIONS, notifications).await?;
+        self.send_all(&EVENTS, events).await
     }
-    Ok(counts)
-}
 
-/// An event has `generated` and `traits`; a notification has neither.
-fn is_event(line: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Event {
-        #[serde(rename = "generated")]
-        _generated: Value,
-        #[serde(rename = "traits")]
-        _traits: Value,
-    }
-    serde_json::from_str::<Event>(line).is_ok()
-}
-
-async fn post(client: &Client, path: &str, kind: &str, body: String) -> anyhow::Result<Counts> {
-    // Repeating is safe: what was stored before is a duplicate.
-    let request = || client.request(Method::POST, path).header("content-type", kind).body(body.clone());
-    Ok(client.send_patiently(request).await?.json().await?)
-}
-
-/// Lines of the input, without blank ones.
-struct Lines {
-    input: Box<dyn BufRead>,
-    /// Lines read so far, blank ones too.
-    read: u64,
-}
-
-impl Lines {
-    fn open(file: &Path) -> anyhow::Result<Self> {
-        let mut input: Box<dyn BufRead> = if file == Path::new("-") {
-            Box::new(BufReader::new(std::io::stdin()))
-        } else {
-            let open = File::open(file).with_context(|| file.display().to_string())?;
-            Box::new(BufReader::with_capacity(1 << 16, open))
-        };
-        let is_gzip = input.fill_buf()?.starts_with(&GZIP);
-        if is_gzip {
-            input = Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(input)));
+    /// Sends lines of one kind, in halves when the server finds them too many bytes.
+    async fn send_all(&mut self, kind: &Kind, lines: Vec<Line>) -> anyhow::Result<()> {
+        let mut left = vec![lines];
+        while let Some(mut lines) = left.pop() {
+            if lines.is_empty() {
+                continue;
+            }
+            let body = kind.body(&lines);
+            let bytes = body.len();
+            match post(&self.client, kind, body).await {
+                Ok(counts) => self.count(&lines, &counts),
+                Err(cause) if !is_too_large(&cause) => return Err(cause),
+                Err(cause) => {
+                    if let [line] = lines.as_slice() {
+                        bail!("line {} alone is more than the server takes: {cause:#}", line.number);
+                    }
+                    self.most_bytes = bytes / 2;
+                    let rest = lines.split_off(lines.len() / 2);
+                    left.extend([rest, lines]);
+                }
+            }
         }
-        Ok(Self { input, read: 0 })
-    }
-
-    fn next(&mut self) -> anyhow::Result<Option<String>> {
-        let mut line = Vec::new();
-        let read = self.input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            return Ok(None);
-        }
-        self.read += 1;
-        let is_whole = line.ends_with(b"\n") || u64::try_from(read)? < MAX_LINE_BYTES;
-        anyhow::ensure!(is_whole, "line {} is longer than {MAX_LINE_BYTES} bytes", self.read);
-        Ok(Some(String::from_utf8_lossy(&line).trim().to_owned()))
-    }
-
-    fn skip(&mut self, lines: u64) -> anyhow::Result<()> {
-        while self.read < lines && self.next()?.is_some() {}
         Ok(())
     }
 
-    fn batch(&mut self, most: usize) -> anyhow::Result<Vec<String>> {
-        let mut batch = Vec::with_capacity(most);
-        while batch.len() < most
-            && let Some(line) = self.next()?
-        {
-            if !line.is_empty() {
-                batch.push(line);
+    fn count(&mut self, lines: &[Line], counts: &Counts) {
+        self.totals.add(counts);
+        for Problem { index, problem } in &counts.problems {
+            if let Some(line) = lines.get(*index).filter(|_| self.problems.len() < MOST_PROBLEMS) {
+                self.problems.push(format!("line {}: {problem}", line.number));
             }
         }
-        Ok(batch)
     }
 }
 
-/// The place behind the last stored batch, in a file beside the input. Standard input has none.
-struct Checkpoint(Option<PathBuf>);
+/// A form in which lines are sent.
+struct Kind {
+    path: &'static str,
+    content_type: &'static str,
+    before: &'static [u8],
+    between: u8,
+    after: &'static [u8],
+}
 
-impl Checkpoint {
-    fn of(flags: &ImportFlags) -> Self {
-        if flags.file == Path::new("-") {
-            return Self(None);
-        }
-        let mut name = flags.file.clone().into_os_string();
-        name.push(".import");
-        let checkpoint = Self(Some(name.into()));
-        if flags.restart {
-            checkpoint.remove();
-        }
-        checkpoint
-    }
+const NOTIFICATIONS: Kind = Kind {
+    path: "/v1/notifications",
+    content_type: "application/x-ndjson",
+    before: b"",
+    between: b'\n',
+    after: b"",
+};
 
-    fn read(&self) -> u64 {
-        let text = self.0.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
-        text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
-    }
+const EVENTS: Kind =
+    Kind { path: "/v2/events", content_type: "application/json", before: b"[", between: b',', after: b"]" };
 
-    fn write(&self, lines: u64) -> anyhow::Result<()> {
-        match &self.0 {
-            Some(path) => {
-                std::fs::write(path, format!("{lines}\n")).with_context(|| path.display().to_string())
+impl Kind {
+    fn body(&self, lines: &[Line]) -> Bytes {
+        let mut body = self.before.to_vec();
+        for (place, line) in lines.iter().enumerate() {
+            if place > 0 {
+                body.push(self.between);
             }
-            None => Ok(()),
+            body.extend_from_slice(&line.bytes);
         }
+        body.extend_from_slice(self.after);
+        body.into()
     }
+}
 
-    fn remove(&self) {
-        if let Some(path) = &self.0 {
-            // Not there: nothing to remove.
-            let _ = std::fs::remove_file(path);
-        }
+/// An event has `generated` and `traits`; a notification has neither. What is no text goes where each line is judged
+/// on its own.
+fn is_event(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(rename = "generated")]
+        _generated: IgnoredAny,
+        #[serde(rename = "traits")]
+        _traits: IgnoredAny,
     }
+    std::str::from_utf8(line).is_ok_and(|text| serde_json::from_str::<Event>(text).is_ok())
+}
+
+async fn post(client: &Client, kind: &Kind, body: Bytes) -> anyhow::Result<Counts> {
+    // Repeating is safe: what was stored before is a duplicate.
+    let request = || {
+        let request = client.request(Method::POST, kind.path).header("content-type", kind.content_type);
+        request.body(body.clone())
+    };
+    Ok(client.send_patiently(request).await?.json().await?)
+}
+
+fn is_too_large(cause: &anyhow::Error) -> bool {
+    cause.downcast_ref::<Refused>().is_some_and(|refused| refused.status == StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// A counter that moves on a terminal and is silent anywhere else.
@@ -206,7 +237,7 @@ fn progress() -> ProgressBar {
 }
 
 fn print(counts: &Counts, output: OutputFormat) {
-    let Counts { received, saved, duplicate, dropped, invalid } = counts;
+    let Counts { received, saved, duplicate, dropped, invalid, problems: _ } = counts;
     match output {
         OutputFormat::Json => {
             print_json(&json!({ "received": received, "saved": saved, "duplicate": duplicate,
@@ -225,33 +256,20 @@ fn print(counts: &Counts, output: OutputFormat) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
 
     #[test]
     fn events_are_told_from_notifications() {
-        assert!(is_event(r#"{"message_id":"a","event_type":"t","generated":"2019-01-01","traits":[]}"#));
-        assert!(!is_event(r#"{"message_id":"a","event_type":"t","timestamp":"x","payload":{"traits":[]}}"#));
-        assert!(!is_event("broken"));
+        assert!(is_event(br#"{"message_id":"a","event_type":"t","generated":"2019-01-01","traits":[]}"#));
+        assert!(!is_event(br#"{"message_id":"a","event_type":"t","timestamp":"x","payload":{"traits":[]}}"#));
+        assert!(!is_event(b"broken"));
+        assert!(!is_event(b"{\"generated\":\"\xff\",\"traits\":[]}"));
     }
 
     #[test]
-    fn plain_and_gzip_read_alike_and_places_count_blank_lines() {
-        let folder = tempfile::tempdir().unwrap();
-        let (plain, gzip) = (folder.path().join("p"), folder.path().join("g"));
-        let text = b"one\n\ntwo\nthree";
-        std::fs::write(&plain, text).unwrap();
-        let mut encoder = GzEncoder::new(File::create(&gzip).unwrap(), Compression::fast());
-        encoder.write_all(text).unwrap();
-        encoder.finish().unwrap();
-        for file in [plain, gzip] {
-            let mut lines = Lines::open(&file).unwrap();
-            assert_eq!(lines.batch(2).unwrap(), ["one", "two"]);
-            assert_eq!(lines.read, 3);
-            assert_eq!(lines.batch(2).unwrap(), ["three"]);
-            let mut lines = Lines::open(&file).unwrap();
-            lines.skip(3).unwrap();
-            assert_eq!(lines.batch(2).unwrap(), ["three"]);
-        }
+    fn bodies_hold_the_bytes_of_the_lines() {
+        let line = |bytes: &[u8]| Line { number: 1, bytes: bytes.to_vec() };
+        let lines = [line(b"{\xff}"), line(b"{}")];
+        assert_eq!(NOTIFICATIONS.body(&lines), b"{\xff}\n{}".as_slice());
+        assert_eq!(EVENTS.body(&lines), b"[{\xff},{}]".as_slice());
     }
 }

@@ -1,60 +1,70 @@
 //! `quintet events list` and `get`.
 
 use crate::cli::{Format, ListFlags, OutputFormat, Server};
-use crate::client::Client;
-use crate::output::{Rows, plain, print_json};
+use crate::client::{Client, path};
+use crate::output::{Rows, plain, print_json, print_object};
 use anyhow::bail;
 use serde_json::Value;
 
+/// Where the gateway has the events.
+pub(super) const PATH: &str = "/v1/events";
+
+/// Events of one request.
+const PAGE: usize = 1000;
+
 /// Lists events, newest first.
 pub(crate) async fn list(flags: ListFlags) -> anyhow::Result<()> {
-    let mut query = vec![("limit", flags.limit.to_string())];
+    let mut query = Vec::new();
     let options =
         [("event_name", flags.event_type), ("from_datetime", flags.from), ("to_datetime", flags.to)];
     query.extend(options.into_iter().filter_map(|(name, value)| Some((name, value?))));
     if !flags.traits.is_empty() {
         query.push(("traits", flags.traits.join(";")));
     }
-    let events = Client::new(flags.server)?.get("/v1/events", &query).await?;
+    let events = pages(&Client::new(flags.server)?, &query, flags.limit).await?;
     match flags.format.output {
-        OutputFormat::Json => print_json(&events),
+        OutputFormat::Json => print_json(&events.into()),
         OutputFormat::Table => {
             let mut rows = Rows::new(&["time", "event type", "message id", "tenant"]);
-            for event in events.as_array().into_iter().flatten() {
-                rows.push(columns(event).to_vec());
-            }
+            events.iter().for_each(|event| rows.push(columns(event).to_vec()));
             rows.print();
         }
     }
     Ok(())
+}
+
+/// As many events as are wished for, in pages: a server has its own bound on one answer.
+async fn pages(client: &Client, query: &[(&str, String)], limit: usize) -> anyhow::Result<Vec<Value>> {
+    let (mut events, mut mark) = (Vec::new(), None);
+    while events.len() < limit {
+        let mut query = query.to_vec();
+        query.push(("limit", PAGE.min(limit - events.len()).to_string()));
+        query.extend(mark.take().map(|mark| ("mark", mark)));
+        let page = client.get(PATH, &query).await?;
+        let page = page.as_array().map(Vec::as_slice).unwrap_or_default();
+        mark = page.last().and_then(|event| event.get("_mark")).map(plain);
+        events.extend_from_slice(page);
+        if mark.is_none() {
+            break;
+        }
+    }
+    Ok(events)
 }
 
 /// Shows one event.
 pub(crate) async fn get(message_id: &str, server: Server, format: Format) -> anyhow::Result<()> {
     let event = find(&Client::new(server)?, message_id).await?;
-    match format.output {
-        OutputFormat::Json => print_json(&event),
-        OutputFormat::Table => {
-            let mut rows = Rows::new(&["trait", "value"]);
-            for (name, value) in event.as_object().into_iter().flatten() {
-                rows.push(vec![name.clone(), plain(value)]);
-            }
-            rows.print();
-        }
-    }
+    print_object(&event, ["trait", "value"], format.output);
     Ok(())
 }
 
 /// The event with this id.
 pub(crate) async fn find(client: &Client, message_id: &str) -> anyhow::Result<Value> {
-    let mut url = reqwest::Url::parse("http://gateway/v1/events")?;
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.push(message_id);
-    }
-    let mut events = client.get(url.path(), &[]).await?;
+    let mut events = client.get(&path(PATH, &[message_id])?, &[]).await?;
+    // `count` is a place of its own, and no event.
     match events.get_mut(0).map(Value::take) {
-        Some(event) => Ok(event),
-        None => bail!("event {message_id} not found"),
+        Some(event) if event.get("message_id").map(plain).as_deref() == Some(message_id) => Ok(event),
+        _ => bail!("event {message_id} not found"),
     }
 }
 

@@ -1,9 +1,9 @@
 //! `quintet events tail`: events as they are stored.
 
-use super::list::columns;
+use super::list::{PATH, columns};
 use crate::cli::{OutputFormat, TailFlags};
-use crate::client::Client;
-use crate::output::print_line;
+use crate::client::{Client, Refused};
+use crate::output::{harmless, print_line};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const PAGE: usize = 500;
 /// Prints new events until interrupted, or until nobody reads along.
 pub(crate) async fn tail(flags: TailFlags) -> anyhow::Result<()> {
     let client = Client::new(flags.server)?;
-    let newest = client.get("/v1/events", &[("limit", "1".to_owned())]).await?;
+    let newest = client.get(PATH, &[("limit", "1".to_owned())]).await?;
     let mut mark = newest.pointer("/0/_mark").and_then(Value::as_str).unwrap_or("").to_owned();
     loop {
         let mut query =
@@ -25,8 +25,12 @@ pub(crate) async fn tail(flags: TailFlags) -> anyhow::Result<()> {
         if !flags.traits.is_empty() {
             query.push(("traits", flags.traits.join(";")));
         }
-        let page = match client.get("/v1/events", &query).await {
+        let page = match client.get(PATH, &query).await {
             Ok(page) => page,
+            // What is wrong with the question will not mend by itself.
+            Err(cause) if cause.downcast_ref::<Refused>().is_some_and(|refused| !refused.is_temporary()) => {
+                return Err(cause);
+            }
             Err(cause) => {
                 log::warn!("{cause:#}, trying again");
                 Value::Null
@@ -36,7 +40,7 @@ pub(crate) async fn tail(flags: TailFlags) -> anyhow::Result<()> {
         for event in events {
             let line = match flags.format.output {
                 OutputFormat::Json => event.to_string(),
-                OutputFormat::Table => columns(event).join("  "),
+                OutputFormat::Table => columns(event).map(|cell| harmless(&cell)).join("  "),
             };
             if !print_line(&line) {
                 return Ok(());
