@@ -24,9 +24,12 @@ pub struct Config {
     pub event_time_to_live_secs: u64,
     /// Most events kept; the oldest go first. 0 sets no bound.
     pub max_events: u64,
-    /// Most dead letters kept, 1 to 1 000 000. Beyond them an HTTP caller only hears that its notification was
-    /// invalid, and an AMQP queue with such a message is not consumed until letters are replayed or dropped.
+    /// Most dead letters kept, 1 to 1 000 000; posted ones may be half of them. Beyond that an HTTP caller only hears
+    /// that its notification was invalid, and an AMQP queue with such a message is not consumed until letters are
+    /// replayed or dropped.
     pub max_dead_letters: i64,
+    /// Most bytes of all dead letters, at least 1 MiB, bounded in the same way.
+    pub max_dead_letter_bytes: i64,
     /// Priorities (`info`, `error`, …) whose notifications are kept whole as `raw`.
     #[serde(deserialize_with = "shared::config::list_or_commas")]
     pub store_raw: Vec<String>,
@@ -49,6 +52,7 @@ impl Default for Config {
             event_time_to_live_secs: 0,
             max_events: 0,
             max_dead_letters: 10_000,
+            max_dead_letter_bytes: 256 << 20,
             store_raw: Vec::new(),
             drop_unmatched_notifications: false,
             disable_by_file_path: None,
@@ -72,6 +76,9 @@ impl Config {
         }
         if !(1..=1_000_000).contains(&self.max_dead_letters) {
             return refuse("max_dead_letters: expected 1 to 1000000");
+        }
+        if self.max_dead_letter_bytes < 1 << 20 {
+            return refuse("max_dead_letter_bytes: expected at least 1048576");
         }
         for (place, broker) in self.amqp.iter().enumerate() {
             broker.validate(place)?;

@@ -25,6 +25,9 @@ pub enum Error {
     /// Storage is busy or away; the client should come again.
     #[error("storage unavailable")]
     Unavailable(String),
+    /// The search was given up.
+    #[error("{}", StoreError::TooLong)]
+    TooLong,
     /// A fault of ours. The cause goes to the log, never to the client.
     #[error("storage failed")]
     Storage(String),
@@ -53,6 +56,7 @@ impl From<StoreError> for Error {
         match cause {
             StoreError::Database(cause) => cause.into(),
             StoreError::MarkerNotFound(_) => Self::Invalid(cause.to_string()),
+            StoreError::TooLong => Self::TooLong,
         }
     }
 }
@@ -73,7 +77,7 @@ impl ResponseError for Error {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) | Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::TooLong => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -19,8 +19,7 @@ use actix_web::web::{Data, ServiceConfig};
 use config::Config;
 use distill::{Dialect, Distiller};
 use engine::amqp::Consumers;
-use engine::{Ingest, Notifications};
-use prometheus::IntGauge;
+use engine::{FeedLag, Ingest, Notifications};
 use shared::clock::SharedClock;
 use shared::config::Common;
 use shared::db::Db;
@@ -40,7 +39,7 @@ pub struct State {
     db: Data<Db>,
     ingest: Data<Ingest>,
     notifications: Data<Notifications>,
-    feed_lag: Data<IntGauge>,
+    feed_lag: Data<FeedLag>,
 }
 
 impl State {
@@ -50,14 +49,14 @@ impl State {
     /// When a committer thread cannot be started.
     pub fn new(config: Config, db: Db, distiller: Distiller, clock: SharedClock) -> std::io::Result<Self> {
         let ingest = Ingest::start(&db)?;
-        let letters = config.max_dead_letters;
-        let notifications = Notifications::new(distiller, ingest.clone(), db.clone(), clock, letters);
+        let room = store::Room { letters: config.max_dead_letters, bytes: config.max_dead_letter_bytes };
+        let notifications = Notifications::new(distiller, ingest.clone(), db.clone(), clock, room);
         Ok(Self {
             config: Data::new(config),
             db: Data::new(db),
             ingest: Data::new(ingest),
             notifications: Data::new(notifications),
-            feed_lag: Data::new(metrics::feed_lag().map_err(std::io::Error::other)?),
+            feed_lag: Data::new(FeedLag::new().map_err(std::io::Error::other)?),
         })
     }
 
@@ -108,6 +107,7 @@ pub fn start(
     let running = shared::server::start(service, move |cfg| routes.configure(cfg))?;
     let stop = Stop::default();
     let mut background = consumers.start(&state.notifications, &stop);
+    background.push(tokio::spawn(engine::watch_feed(state.clone(), stop.clone())));
     background.push(tokio::spawn(engine::retain(state, clock, stop.clone())));
     Ok(running.with_background(stop, background))
 }

@@ -48,11 +48,12 @@ pub(crate) fn register(metrics: &Metrics, state: &State) -> Result<(), prometheu
     metrics.register(state.ingest.counters().clone())?;
     let depth = IntGauge::new(Name::QueueDepth.as_str(), "Events waiting for their commit.")?;
     metrics.register(QueueDepth { depth, state: state.clone() })?;
-    metrics.register(state.feed_lag.as_ref().clone())?;
+    metrics.register(state.feed_lag.gauge().clone())?;
     Ok(())
 }
 
-/// How far the reader of the feed is behind, as of its last reading.
+/// How far the reader of the feed is behind. Of several replicas the one that is read from knows best: look at the
+/// smallest.
 ///
 /// # Errors
 /// Only when the name above is malformed.

@@ -228,7 +228,9 @@ impl Common {
         match &self.database_url {
             None => Ok(crate::db::Target::Sqlite { file: self.data_dir.join(format!("{service}.sqlite")) }),
             Some(url) => crate::db::Target::postgres(url.reveal(), service).ok_or_else(|| {
-                ConfigError::Conflict("database_url: expected postgres://… (leave it out for SQLite)".into())
+                ConfigError::Conflict(
+                    "database_url: expected postgres://…, with % as %25 (leave it out for SQLite)".into(),
+                )
             }),
         }
     }

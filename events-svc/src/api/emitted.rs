@@ -1,7 +1,8 @@
 //! `POST /internal/events`: events that other services have made, stored as they are, without conversion.
 
+use super::elements::{NotElements, elements};
 use super::events_v1::json;
-use crate::engine::Ingest;
+use crate::engine::{Ingest, LARGEST_BATCH};
 use crate::error::Error;
 use crate::model::{Event, Trait, TraitValue};
 use crate::store::{Prepared, prepare};
@@ -22,10 +23,12 @@ pub(crate) fn routes(cfg: &mut ServiceConfig) {
 /// A list of v1 objects. Answers how many were received, saved, duplicate and invalid, once they are durable: a
 /// known message id makes a duplicate, so the same list may be sent again.
 async fn create_events(body: Bytes, ingest: Data<Ingest>) -> Result<HttpResponse, Error> {
-    let list: Vec<Value> = serde_json::from_slice(&body)
-        .map_err(|cause| Error::Invalid(format!("expected a list of events: {cause}")))?;
+    let list = elements(&body, LARGEST_BATCH).map_err(|cause| match cause {
+        NotElements::TooMany(most) => Error::TooMany(most),
+        NotElements::Json(cause) => Error::Invalid(format!("expected a list of events: {cause}")),
+    })?;
     let received = list.len();
-    let events: Vec<Prepared> = list.iter().filter_map(readable).collect();
+    let events: Vec<Prepared> = list.iter().filter_map(|text| readable(text.get())).collect();
     let (count, invalid) = (events.len(), received - events.len());
     ingest.count("invalid", invalid);
     let saved = ingest.store(events).await?.saved();
@@ -36,8 +39,9 @@ async fn create_events(body: Bytes, ingest: Data<Ingest>) -> Result<HttpResponse
 }
 
 /// An event, or a line in the log.
-fn readable(object: &Value) -> Option<Prepared> {
-    let event = read(object).ok_or_else(|| "no id, type or time".to_owned());
+fn readable(text: &str) -> Option<Prepared> {
+    let object: Option<Value> = serde_json::from_str(text).ok();
+    let event = object.as_ref().and_then(read).ok_or_else(|| "no id, type or time".to_owned());
     match event.and_then(|event| prepare(&event).map_err(|cause| cause.to_string())) {
         Ok(prepared) => Some(prepared),
         Err(cause) => {

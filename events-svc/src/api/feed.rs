@@ -1,12 +1,11 @@
 //! `GET /internal/feed`: the events in commit order, for services that follow them.
 
-use crate::engine::Ingest;
+use crate::engine::{FeedLag, Ingest};
 use crate::error::Error;
 use crate::model::Cursor;
 use crate::store;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use prometheus::IntGauge;
 use serde::Deserialize;
 use shared::db::Db;
 use std::time::Duration;
@@ -45,7 +44,7 @@ async fn read_feed(
     query: web::Query<FeedQuery>,
     db: Data<Db>,
     ingest: Data<Ingest>,
-    lag: Data<IntGauge>,
+    lag: Data<FeedLag>,
 ) -> Result<HttpResponse, Error> {
     let after: Cursor = query.after.as_deref().unwrap_or("0-0").parse().map_err(Error::Invalid)?;
     let limit = query.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
@@ -58,7 +57,7 @@ async fn read_feed(
             Ok::<_, Error>((store::list_feed(conn, after, limit)?, store::find_newest_id(conn)?))
         });
         let (feed, newest) = read.await?;
-        lag.set(newest - feed.events.last().map_or(after, |(cursor, _)| *cursor).id);
+        lag.note(feed.events.last().map_or(after, |(cursor, _)| *cursor), newest);
         if !feed.events.is_empty() || Instant::now() >= deadline {
             return Ok(answer(after, &feed));
         }

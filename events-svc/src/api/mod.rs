@@ -1,6 +1,7 @@
 //! Every route of the event service.
 
 mod dead_letters;
+mod elements;
 mod emitted;
 mod events_v1;
 mod feed;

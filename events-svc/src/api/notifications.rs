@@ -1,8 +1,9 @@
 //! `POST /v1/notifications`: notifications over HTTP (streams-events-v1.md, section 8).
 
+use super::elements::{NotElements, elements};
 use super::events_v1::json;
 use crate::config::Config;
-use crate::engine::{Accepted, LARGEST_BATCH, Notifications};
+use crate::engine::{Accepted, HTTP, LARGEST_BATCH, Notifications};
 use crate::error::Error;
 use crate::store;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -40,7 +41,7 @@ async fn create_notifications(
     let body = body::read(&req, payload, config.max_body_bytes).await?;
     let texts = web::block(move || split(&body, is_ndjson)).await;
     let texts = texts.map_err(|cause| Error::Storage(cause.to_string()))??;
-    let accepted = notifications.accept(texts, "http").await?;
+    let accepted = notifications.accept(texts, HTTP).await?;
     let Accepted { received, saved, duplicate, dropped, invalid } = accepted;
     let answer = serde_json::json!({
         "received": received, "saved": saved, "duplicate": duplicate, "dropped": dropped, "invalid": invalid
@@ -62,14 +63,21 @@ fn split(body: &[u8], is_ndjson: bool) -> Result<Vec<Vec<u8>>, Error> {
     if is_ndjson {
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         // One more than allowed is enough to know.
-        return bounded(lines.take(LARGEST_BATCH + 1).collect());
+        let lines: Vec<&[u8]> = lines.take(LARGEST_BATCH + 1).collect();
+        if lines.len() > LARGEST_BATCH {
+            return Err(Error::TooMany(LARGEST_BATCH));
+        }
+        return Ok(lines.into_iter().map(<[u8]>::to_vec).collect());
     }
     let invalid =
         |cause: &dyn std::fmt::Display| Error::Invalid(format!("the body is not valid JSON: {cause}"));
     match body.trim_ascii_start().first() {
         Some(b'[') => {
-            let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|cause| invalid(&cause))?;
-            bounded(list.into_iter().map(|raw| raw.get().as_bytes()).collect())
+            let list = elements(body, LARGEST_BATCH).map_err(|cause| match cause {
+                NotElements::TooMany(most) => Error::TooMany(most),
+                NotElements::Json(cause) => invalid(&cause),
+            })?;
+            Ok(list.into_iter().map(|raw| raw.get().as_bytes().to_vec()).collect())
         }
         Some(b'{') => {
             let one: &RawValue = serde_json::from_slice(body).map_err(|cause| invalid(&cause))?;
@@ -77,11 +85,4 @@ fn split(body: &[u8], is_ndjson: bool) -> Result<Vec<Vec<u8>>, Error> {
         }
         _ => Err(Error::Invalid("expected a notification or a list of notifications".into())),
     }
-}
-
-fn bounded(texts: Vec<&[u8]>) -> Result<Vec<Vec<u8>>, Error> {
-    if texts.len() > LARGEST_BATCH {
-        return Err(Error::TooMany(LARGEST_BATCH));
-    }
-    Ok(texts.into_iter().map(<[u8]>::to_vec).collect())
 }

@@ -173,7 +173,9 @@ fn commit(db: &Db, mut group: Vec<Write>, shard: i16) {
             let own = sizes.into_iter().map(|size| events.by_ref().take(size).collect()).collect();
             let away = match cause {
                 StoreError::Database(DbError::Unavailable(cause)) => Some(cause),
-                StoreError::Database(DbError::Query(_)) | StoreError::MarkerNotFound(_) => None,
+                StoreError::Database(DbError::Query(_))
+                | StoreError::MarkerNotFound(_)
+                | StoreError::TooLong => None,
             };
             let outcomes = one_by_one(own, away, |events| put_patiently(db, events, shard));
             for (write, outcome) in group.into_iter().zip(outcomes) {
@@ -223,7 +225,7 @@ fn failure(cause: StoreError) -> IngestError {
         StoreError::Database(DbError::Query(cause)) if is_lost(&cause) || is_full(&cause) => {
             IngestError::Unavailable(cause.to_string())
         }
-        StoreError::Database(DbError::Query(_)) | StoreError::MarkerNotFound(_) => {
+        StoreError::Database(DbError::Query(_)) | StoreError::MarkerNotFound(_) | StoreError::TooLong => {
             log::error!("events could not be stored: {cause}");
             IngestError::Storage(cause.to_string())
         }

@@ -3,10 +3,12 @@
 pub mod amqp;
 mod committer;
 mod conversion;
+mod feed_lag;
 mod notifications;
 mod retention;
 
 pub use committer::{Ingest, IngestError, LARGEST_BATCH};
 pub use conversion::Recent;
-pub use notifications::{Accepted, Delivered, Fate, Notifications, Texts};
+pub use feed_lag::{FeedLag, watch as watch_feed};
+pub use notifications::{Accepted, Delivered, Fate, HTTP, Notifications, Texts};
 pub use retention::{retain, step as retention_step};

@@ -7,7 +7,7 @@
 use super::conversion::{Converted, Recent, convert};
 use super::{Ingest, IngestError};
 use crate::distill::Distiller;
-use crate::store::{DeadLetter, StoreError, put_dead_letters};
+use crate::store::{DeadLetter, Room, StoreError, put_dead_letters};
 use shared::clock::SharedClock;
 use shared::datetime::to_micros;
 use shared::db::Db;
@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 /// Bad notifications of one batch that are logged one by one.
 const TOLD: usize = 10;
+
+/// Source of what is posted.
+pub const HTTP: &str = "http";
 
 /// The notifications of one batch, shared so that a batch can be tried again.
 pub type Texts = Arc<[Vec<u8>]>;
@@ -91,20 +94,14 @@ pub struct Notifications {
     ingest: Ingest,
     db: Db,
     clock: SharedClock,
-    max_dead_letters: i64,
+    room: Room,
 }
 
 impl Notifications {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(
-        distiller: Distiller,
-        ingest: Ingest,
-        db: Db,
-        clock: SharedClock,
-        max_dead_letters: i64,
-    ) -> Self {
-        Self { distiller: Arc::new(distiller), ingest, db, clock, max_dead_letters }
+    pub fn new(distiller: Distiller, ingest: Ingest, db: Db, clock: SharedClock, room: Room) -> Self {
+        Self { distiller: Arc::new(distiller), ingest, db, clock, room }
     }
 
     /// Converts and stores a batch whose sender hears what became of it. A bad notification becomes a dead letter
@@ -116,7 +113,7 @@ impl Notifications {
         let delivered = self.deliver(&texts.into(), source, None).await?;
         if !delivered.unkept.is_empty() {
             let lost = delivered.unkept.len();
-            log::warn!(source; "{lost} dead letters not kept: there are {} already", self.max_dead_letters);
+            log::warn!(source; "{lost} dead letters not kept: there is no room for more");
             self.ingest.count("lost", lost);
         }
         Ok(delivered.accepted)
@@ -148,8 +145,10 @@ impl Notifications {
         if letters.is_empty() {
             return Ok(letters);
         }
-        let most = self.max_dead_letters;
-        let kept = self.db.write(move |conn| put_dead_letters(conn, &letters, most)).await;
+        // Who may post must not be able to stop the queues, so half of the room is theirs alone.
+        let is_posted = letters.iter().all(|letter| letter.source == HTTP);
+        let room = if is_posted { self.room.half() } else { self.room };
+        let kept = self.db.write(move |conn| put_dead_letters(conn, &letters, room)).await;
         kept.map_err(|cause: StoreError| IngestError::Unavailable(format!("dead letters: {cause}")))
     }
 

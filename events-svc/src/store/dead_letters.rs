@@ -55,7 +55,24 @@ pub struct DeadLetterHead {
     pub head: Vec<u8>,
 }
 
-/// Stores letters in one transaction as long as no more than `most` are kept; returns those that found no room.
+/// What the kept letters may amount to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Most letters.
+    pub letters: i64,
+    /// Most bytes of their messages.
+    pub bytes: i64,
+}
+
+impl Room {
+    /// Half of it: what one kind of source may fill.
+    #[must_use]
+    pub fn half(self) -> Self {
+        Self { letters: (self.letters / 2).max(1), bytes: self.bytes / 2 }
+    }
+}
+
+/// Stores letters in one transaction as long as all that are kept stay within `room`; returns those that found none.
 ///
 /// A message that is already kept from the same source is the same letter: a second delivery adds nothing.
 ///
@@ -64,7 +81,7 @@ pub struct DeadLetterHead {
 pub fn put_dead_letters(
     conn: &mut DbConn,
     letters: &[DeadLetter],
-    most: i64,
+    room: Room,
 ) -> Result<Vec<DeadLetter>, StoreError> {
     conn.transaction(|conn| {
         if let DbConn::Postgres(conn) = conn {
@@ -72,18 +89,40 @@ pub fn put_dead_letters(
             // other out.
             diesel::sql_query("LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE").execute(conn)?;
         }
-        let mut room = most - count_dead_letters(conn)?;
+        let held = held(conn)?;
+        let mut left = Room { letters: room.letters - held.letters, bytes: room.bytes - held.bytes };
         let mut unkept = Vec::new();
         for letter in letters {
             let digest = digest(letter);
-            if room > 0 {
-                room -= i64::from(put(conn, letter, digest)?);
+            let bytes = i64::try_from(letter.body.len()).unwrap_or(i64::MAX);
+            if left.letters > 0 && left.bytes >= bytes {
+                if put(conn, letter, digest)? {
+                    left = Room { letters: left.letters - 1, bytes: left.bytes - bytes };
+                }
             } else if !is_kept(conn, &digest)? {
                 unkept.push(letter.clone());
             }
         }
         Ok(unkept)
     })
+}
+
+#[derive(QueryableByName)]
+struct Held {
+    #[diesel(sql_type = BigInt)]
+    letters: i64,
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+/// What is kept now. Neither engine reads a message to tell its length.
+fn held(conn: &mut DbConn) -> Result<Room, StoreError> {
+    let sql = Sql::new(
+        "SELECT count(*) AS letters, CAST(coalesce(sum(length(body)), 0) AS BIGINT) AS bytes FROM dead_letters",
+    );
+    let held: Vec<Held> = load(conn, sql)?;
+    let room = held.first().map(|held| Room { letters: held.letters, bytes: held.bytes });
+    Ok(room.unwrap_or(Room { letters: 0, bytes: 0 }))
 }
 
 /// Tells whether the letter was new.

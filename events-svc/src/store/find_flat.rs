@@ -3,7 +3,7 @@
 //! Events of a trait value are gathered from the trait index and put in order here; a value that very many events
 //! have is cheaper to meet while reading the newest events.
 
-use super::read::{FlatEvent, beyond, load, meets, word};
+use super::read::{FlatEvent, Patience, beyond, load, meets, word};
 use super::types::count_events;
 use super::{StoreError, key::key, term};
 use crate::model::{Direction, FlatFilter, Operator, TraitFilter, TraitValue};
@@ -177,7 +177,9 @@ fn list_gathered(
 fn list_scanned(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
     let mut window = filter.clone();
     let mut events = Vec::new();
+    let patience = Patience::new();
     loop {
+        patience.check()?;
         let mut sql = Sql::new(WITH_HEAD);
         sql.push("1 = 1");
         push_columns(&mut sql, &window);

@@ -6,14 +6,16 @@ use sha2::{Digest, Sha256};
 /// Longest text that is its own key, in bytes.
 const MAX_KEY_BYTES: usize = 200;
 
-/// `text` itself, or for long ones its beginning and the SHA-256 of the whole in hexadecimal.
+/// `text` itself, or for long ones its beginning and the SHA-256 of the whole in hexadecimal. So too for texts with
+/// `\0`, which PostgreSQL cannot hold.
 #[must_use]
 pub(super) fn key(text: &str) -> String {
-    if text.len() <= MAX_KEY_BYTES {
+    if text.len() <= MAX_KEY_BYTES && !text.contains('\0') {
         return text.to_owned();
     }
     let digest: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    let start = text.floor_char_boundary(MAX_KEY_BYTES - digest.len());
+    let most = if text.contains('\0') { 0 } else { MAX_KEY_BYTES - digest.len() };
+    let start = text.floor_char_boundary(most);
     format!("{}{digest}", text.get(..start).unwrap_or_default())
 }
 
@@ -27,5 +29,6 @@ mod tests {
         let (one, two) = (format!("{}1", "é".repeat(5000)), format!("{}2", "é".repeat(5000)));
         assert_ne!(key(&one), key(&two));
         assert!(key(&one).len() <= MAX_KEY_BYTES);
+        assert!(!key("a\0b").contains('\0') && key("a\0b") != key("a\0c"));
     }
 }

@@ -29,7 +29,7 @@ mod term;
 mod types;
 
 pub use dead_letters::{
-    DeadLetter, DeadLetterHead, HEAD_BYTES, count_dead_letters, delete_dead_letters,
+    DeadLetter, DeadLetterHead, HEAD_BYTES, Room, count_dead_letters, delete_dead_letters,
     delete_oldest_dead_letters, find_dead_letter, last_dead_letter, list_dead_letters, put_dead_letters,
     read_dead_letters,
 };
@@ -56,6 +56,9 @@ pub enum StoreError {
     /// The event that a list should go on after does not exist.
     #[error("Marker {0} not found.")]
     MarkerNotFound(String),
+    /// Too few events meet the conditions to find a page of them in time.
+    #[error("the search takes too long: name a time range, or a condition that fewer events meet")]
+    TooLong,
     /// The database failed or is away.
     #[error(transparent)]
     Database(#[from] shared::db::DbError),

@@ -1,7 +1,7 @@
 //! A page of the v2 list in the making: rows read in chunks, checked, put in order, until the limit is reached.
 
 use super::find::push_time_bounds;
-use super::read::{STORED, StoredEvent, beyond, load_stored, meets, word};
+use super::read::{Patience, STORED, StoredEvent, beyond, load_stored, meets, word};
 use super::{StoreError, key::key, term};
 use crate::model::{Direction, EventFilter, Operator, Order, TraitFilter, Visibility};
 use diesel::sql_types::BigInt;
@@ -59,13 +59,22 @@ pub(super) struct Page<'f> {
     /// On traits, checked on the stored text.
     residual: Vec<TraitFilter>,
     events: Vec<StoredEvent>,
+    patience: Patience,
     /// Chunks read so far; they grow while conditions leave little of them.
     chunks: u32,
 }
 
 impl<'f> Page<'f> {
     pub(super) fn new(filter: &'f EventFilter, conditions: Sql, after: Option<Seen>) -> Self {
-        Self { filter, conditions, after, residual: filter.traits.clone(), events: Vec::new(), chunks: 0 }
+        Self {
+            filter,
+            conditions,
+            after,
+            residual: filter.traits.clone(),
+            events: Vec::new(),
+            patience: Patience::new(),
+            chunks: 0,
+        }
     }
 
     pub(super) fn into_events(self) -> Vec<StoredEvent> {
@@ -93,6 +102,7 @@ impl<'f> Page<'f> {
         }
         let mut rest = places.as_slice();
         while !rest.is_empty() && self.wanted() > 0 {
+            self.patience.check()?;
             let (chunk, later) = rest.split_at(self.chunk_end(rest));
             let mut rows = self.rows_at(conn, chunk)?;
             self.sort(&mut rows);
@@ -224,6 +234,7 @@ impl<'f> Page<'f> {
 
     fn scan_ids(&mut self, conn: &mut DbConn, direction: Direction) -> Result<(), StoreError> {
         while self.wanted() > 0 {
+            self.patience.check()?;
             let chunk = self.chunk();
             let mut sql = self.statement("events e", "e.generated");
             self.push_after(&mut sql);
@@ -254,6 +265,7 @@ impl<'f> Page<'f> {
             after = Some(seen.generated);
         }
         while self.wanted() > 0 {
+            self.patience.check()?;
             let mut chunk = self.read_chunk(conn, driver, by_time, after)?;
             self.chunks += 1;
             let last = chunk.instants.last().copied();
@@ -341,6 +353,7 @@ impl<'f> Page<'f> {
         mut after: Option<String>,
     ) -> Result<(), StoreError> {
         while self.wanted() > 0 {
+            self.patience.check()?;
             let chunk = self.chunk();
             let mut sql = match driver {
                 Driver::Term(condition) => {

@@ -8,6 +8,7 @@ use diesel::{Queryable, QueryableByName, RunQueryDsl};
 use shared::db::{DbConn, Sql};
 use shared::on_backend;
 use std::cmp::Ordering;
+use std::time::{Duration, Instant};
 
 /// A stored event in its v2 form.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
@@ -37,6 +38,25 @@ pub struct FlatEvent {
 
 /// The columns of a [`StoredEvent`] from `events e`.
 pub(super) const STORED: &str = "SELECT e.id, e.generated, e.message_id, e.v2 AS head, e.raw FROM ";
+
+/// Bounds the time of a list that reads on and on because few events meet its conditions.
+pub(super) struct Patience(Instant);
+
+impl Patience {
+    /// Longest reading for one list, between two of its statements; PostgreSQL bounds each of these itself. The
+    /// gateway waits 30 s.
+    const MOST: Duration = Duration::from_secs(20);
+
+    pub(super) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// # Errors
+    /// When the time is over.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if self.0.elapsed() < Self::MOST { Ok(()) } else { Err(StoreError::TooLong) }
+    }
+}
 
 /// Runs a statement and reads its rows.
 pub(super) fn load<R>(conn: &mut DbConn, sql: Sql) -> Result<Vec<R>, StoreError>

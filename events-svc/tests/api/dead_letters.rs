@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use events_svc::State;
 use events_svc::config::Config;
 use events_svc::distill::{Dialect, Distiller};
-use events_svc::store::{DeadLetter, count_events, put_dead_letters};
+use events_svc::store::{DeadLetter, Room, count_events, put_dead_letters};
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
 use shared::db::DbConn;
@@ -66,7 +66,11 @@ impl Fixture {
             received: 1_500_000,
         };
         let letters: Vec<DeadLetter> = bodies.iter().map(letter).collect();
-        let unkept = self.database.db.write(move |conn| put_dead_letters(conn, &letters, 1_000_000)).await;
+        let unkept = self
+            .database
+            .db
+            .write(move |conn| put_dead_letters(conn, &letters, Room { letters: 1_000_000, bytes: i64::MAX }))
+            .await;
         assert_eq!(unkept.unwrap(), []);
     }
 
@@ -138,13 +142,25 @@ async fn the_same_bad_message_is_one_letter() {
 
 #[actix_web::test]
 async fn beyond_the_bound_the_caller_is_told_and_nothing_is_kept() {
-    let config = Config { max_dead_letters: 2, ..Config::default() };
+    let config = Config { max_dead_letters: 4, ..Config::default() };
     let fixture = Fixture::with(config, Distiller::builtin().unwrap());
     for _ in 0..2 {
         let answer = fixture.post_notifications(&json!([1, 2, 3])).await;
         assert_eq!((answer.status, &answer.json()["invalid"]), (StatusCode::ACCEPTED, &json!(3)));
-        assert_eq!(fixture.letters().await.len(), 2);
+        assert_eq!(fixture.letters().await.len(), 2, "the other half is not for what is posted");
     }
+}
+
+#[actix_web::test]
+async fn letters_are_bounded_in_bytes_too() {
+    let config = Config { max_dead_letter_bytes: 1 << 20, ..Config::default() };
+    let fixture = Fixture::with(config, Distiller::builtin().unwrap());
+    let large = |mark: &str| json!(format!("{mark}{}", "x".repeat(300 << 10)));
+    for mark in ["a", "b"] {
+        let answer = fixture.post_notifications(&json!([large(mark), 1])).await;
+        assert_eq!((answer.status, &answer.json()["invalid"]), (StatusCode::ACCEPTED, &json!(2)));
+    }
+    assert_eq!(fixture.letters().await.len(), 2, "of half a megabyte the first has taken 300 KiB");
 }
 
 #[actix_web::test]
@@ -283,7 +299,8 @@ async fn sources_and_reasons_of_any_kind_can_be_kept() {
         body: Vec::new(),
         received: 0,
     };
-    let put = move |conn: &mut DbConn| put_dead_letters(conn, &[letter], 10);
+    let put =
+        move |conn: &mut DbConn| put_dead_letters(conn, &[letter], Room { letters: 10, bytes: i64::MAX });
     assert_eq!(fixture.database.db.write(put).await.unwrap(), []);
     let [letter] = &fixture.letters().await[..] else { panic!("one letter") };
     assert_eq!((&letter["source"], &letter["body"]), (&json!("a\u{fffd}b"), &json!({"text": ""})));

@@ -51,7 +51,7 @@ async fn the_oldest_go_when_there_are_too_many() {
 
 /// Waits until the other has ended or waits for a lock of this transaction.
 fn until_settled<T>(conn: &mut diesel::PgConnection, other: &JoinHandle<T>) {
-    let waiting = "SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+    let waiting = "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))";
     while !other.is_finished() && diesel::sql_query(waiting).execute(conn).unwrap() == 0 {
         std::thread::yield_now();
     }

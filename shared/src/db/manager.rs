@@ -1,10 +1,15 @@
 //! Opens connections. The engine is chosen by the settings, never by guessing at a text: diesel's own manager
 //! opens a *file* named after a mistyped address.
 
+use super::pool::Purpose;
 use super::{DbConn, DbError};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Longest reading statement on PostgreSQL: the gateway's own wait for an answer is as long.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where a service's tables are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +39,17 @@ impl std::fmt::Debug for PostgresUrl {
 }
 
 impl Target {
-    /// `None` when `url` is no PostgreSQL address or `schema` is not made of lower-case letters, digits and `_`.
+    /// `None` when `url` is no PostgreSQL address, has a `%` that encodes nothing (the driver's own error would show
+    /// the word it stands in, be it the password), or `schema` is not made of lower-case letters, digits and `_`.
     #[must_use]
     pub fn postgres(url: &str, schema: &str) -> Option<Self> {
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
-        (is_postgres && !schema.is_empty() && schema.chars().all(is_plain))
+        let mut encoded = url.split('%').skip(1).map(str::as_bytes);
+        let is_decodable = encoded.all(|code| {
+            code.len() >= 2 && code.iter().take(2).all(u8::is_ascii_hexdigit) && !code.starts_with(b"00")
+        });
+        (is_postgres && is_decodable && !schema.is_empty() && schema.chars().all(is_plain))
             .then(|| Self::Postgres { url: PostgresUrl(url.to_owned()), schema: schema.to_owned() })
     }
 
@@ -91,30 +101,69 @@ pub(super) enum ConnectError {
     Setup(#[from] diesel::result::Error),
 }
 
+/// A connection of the pool, and what is known of it.
+pub(super) struct Kept {
+    pub(super) conn: DbConn,
+    /// Found dead.
+    pub(super) is_dead: bool,
+    /// When a query last had it.
+    pub(super) used: Instant,
+    /// The pool's count of dead connections at that time.
+    pub(super) losses: u64,
+}
+
 /// r2d2's door to [`Target::connect`].
 #[derive(Debug)]
-pub(super) struct Manager(Target);
+pub(super) struct Manager {
+    target: Target,
+    purpose: Purpose,
+}
 
 impl Manager {
-    pub(super) fn new(target: Target) -> Self {
-        Self(target)
+    pub(super) fn new(target: Target, purpose: Purpose) -> Self {
+        Self { target, purpose }
     }
 }
 
 impl r2d2::ManageConnection for Manager {
-    type Connection = DbConn;
+    type Connection = Kept;
     type Error = ConnectError;
 
-    fn connect(&self) -> Result<DbConn, ConnectError> {
-        self.0.connect()
+    fn connect(&self) -> Result<Kept, ConnectError> {
+        let mut conn = self.target.connect()?;
+        if let (DbConn::Postgres(conn), Purpose::Read) = (&mut conn, self.purpose) {
+            // Whoever asked has gone by then; the database should not go on.
+            conn.batch_execute(&format!("SET statement_timeout = '{}s'", READ_TIMEOUT.as_secs()))?;
+        }
+        Ok(Kept { conn, is_dead: false, used: Instant::now(), losses: 0 })
     }
 
-    fn is_valid(&self, conn: &mut DbConn) -> Result<(), ConnectError> {
-        Ok(conn.batch_execute("SELECT 1")?)
+    fn is_valid(&self, kept: &mut Kept) -> Result<(), ConnectError> {
+        Ok(kept.conn.batch_execute("SELECT 1")?)
     }
 
-    fn has_broken(&self, conn: &mut DbConn) -> bool {
+    fn has_broken(&self, kept: &mut Kept) -> bool {
         // A panic inside a transaction leaves it open; such a connection, or one the server closed, is not used again.
-        std::thread::panicking() || crate::on_backend!(conn, c => diesel::r2d2::R2D2Connection::is_broken(c))
+        kept.is_dead
+            || std::thread::panicking()
+            || crate::on_backend!(&mut kept.conn, c => diesel::r2d2::R2D2Connection::is_broken(c))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+
+    #[test]
+    fn addresses_are_refused_before_the_driver_could_quote_them() {
+        for url in ["postgres://a:p%40b@db/x", "postgresql://db/x?host=%2Frun"] {
+            assert!(Target::postgres(url, "events").is_some(), "{url}");
+        }
+        for url in
+            ["mysql://db/x", "postgres://a:hun%ter2@db/x", "postgres://a:b%00@db/x", "postgres://a:b%4"]
+        {
+            assert!(Target::postgres(url, "events").is_none(), "{url}");
+        }
+        assert!(Target::postgres("postgres://db/x", "events; DROP").is_none());
     }
 }

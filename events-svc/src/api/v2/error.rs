@@ -45,6 +45,9 @@ pub(super) enum Fault {
     /// The body holds more events than are taken at once.
     #[error("more than {0} events at once: send them in parts")]
     TooMany(usize),
+    /// The search was given up.
+    #[error("{}", StoreError::TooLong)]
+    TooLong,
     /// No event has this id, or the caller may not see it.
     #[error("Event {0} Not Found")]
     EventNotFound(String),
@@ -104,7 +107,7 @@ impl Fault {
             | Self::TooMany(_)
             | Self::EventNotFound(_)
             | Self::NothingHere => Layer::Api("Client"),
-            Self::Unavailable(_) | Self::Storage(_) => Layer::Api("Server"),
+            Self::Unavailable(_) | Self::TooLong | Self::Storage(_) => Layer::Api("Server"),
         }
     }
 
@@ -169,7 +172,7 @@ impl ResponseError for Fault {
             Self::NotAdmin(_) => StatusCode::UNAUTHORIZED,
             Self::UnknownMimetype(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) | Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::TooLong => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -184,6 +187,7 @@ impl From<StoreError> for Fault {
     fn from(cause: StoreError) -> Self {
         match cause {
             StoreError::MarkerNotFound(_) => Self::Invalid(cause.to_string()),
+            StoreError::TooLong => Self::TooLong,
             StoreError::Database(cause) => cause.into(),
         }
     }

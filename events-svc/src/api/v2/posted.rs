@@ -3,7 +3,9 @@
 //!
 //! Each event is read on its own from its text, so that a bad one spoils nothing but itself.
 
+use crate::api::elements::{NotElements, elements};
 use crate::distill::python;
+use crate::engine::LARGEST_BATCH;
 use crate::model::{Event, Trait, TraitValue};
 use crate::store::{Prepared, prepare};
 use serde::Deserialize;
@@ -12,12 +14,18 @@ use serde_json::value::RawValue;
 use shared::datetime;
 use std::collections::HashMap;
 
+/// Traits of one event, at most: OpenStack's own have a few dozen, and each is a row of an index.
+const MAX_TRAITS: usize = 4096;
+
 /// Why a body as a whole is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadBody {
     /// Not JSON at all.
     #[error("Request is not in valid JSON format")]
     NotJson,
+    /// More events than are taken at once.
+    #[error("too many events")]
+    TooMany,
     /// JSON, but neither an event nor a list.
     #[error("expected an event or a list of events")]
     NotEvents,
@@ -31,9 +39,10 @@ pub(super) fn split(body: &[u8]) -> Result<Vec<&str>, BadBody> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let body = std::str::from_utf8(body).map_err(|_not_utf8| BadBody::NotJson)?.trim_ascii();
     if body.starts_with('[') {
-        return match serde_json::from_str::<Vec<&RawValue>>(body) {
+        return match elements(body.as_bytes(), LARGEST_BATCH) {
             Ok(events) => Ok(events.into_iter().map(RawValue::get).collect()),
-            Err(_) => rescue(body).ok_or(BadBody::NotJson),
+            Err(NotElements::TooMany(_)) => Err(BadBody::TooMany),
+            Err(NotElements::Json(_)) => rescue(body).ok_or(BadBody::NotJson),
         };
     }
     match serde_json::from_str::<&RawValue>(body) {
@@ -44,7 +53,8 @@ pub(super) fn split(body: &[u8]) -> Result<Vec<&str>, BadBody> {
 }
 
 /// The elements of a list that is not quite JSON, found by counting brackets: Python writes a number that is none as
-/// `NaN`, and the events beside it shall not be lost. `None` when no element is an object of its own.
+/// `NaN`, and the events beside it shall not be lost. `None` when no element is an object of its own, or there are more
+/// than are taken.
 fn rescue(body: &str) -> Option<Vec<&str>> {
     let inner = body.strip_prefix('[')?.strip_suffix(']')?;
     let (mut depth, mut is_quoted, mut is_escaped) = (0usize, false, false);
@@ -62,7 +72,10 @@ fn rescue(body: &str) -> Option<Vec<&str>> {
         is_escaped = c == '\\' && is_quoted && !is_escaped;
         c == ',' && depth == 0 && !is_quoted
     });
-    let elements: Vec<&str> = elements.map(str::trim_ascii).collect();
+    let elements: Vec<&str> = elements.take(LARGEST_BATCH + 1).map(str::trim_ascii).collect();
+    if elements.len() > LARGEST_BATCH {
+        return None;
+    }
     let is_object = |text: &&str| text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok();
     (is_balanced && depth == 0 && !is_quoted && elements.iter().any(is_object)).then_some(elements)
 }
@@ -123,10 +136,15 @@ enum Posted {
 }
 
 fn traits(list: &RawValue) -> Result<Vec<Trait>, String> {
-    let list: Option<Vec<&RawValue>> =
-        serde_json::from_str(list.get()).map_err(|_other| "traits is not a list".to_owned())?;
+    let list = match list.get() {
+        "null" => Vec::new(),
+        text => elements(text.as_bytes(), MAX_TRAITS).map_err(|cause| match cause {
+            NotElements::TooMany(most) => format!("more than {most} traits"),
+            NotElements::Json(_) => "traits is not a list".to_owned(),
+        })?,
+    };
     let mut traits = Vec::new();
-    for text in list.unwrap_or_default() {
+    for text in list {
         let posted = serde_json::from_str(text.get());
         let posted = posted.map_err(|_other| format!("not a trait: {:.60}", text.get()))?;
         let (name, kind, value) = match posted {

@@ -1,7 +1,7 @@
 //! `POST /v2/events`: the door that ceilometer's HTTP publisher knocks at (events-v2.md, section 13).
 
 use super::error::Fault;
-use super::posted;
+use super::posted::{self, BadBody};
 use crate::config::Config;
 use crate::engine::{Ingest, LARGEST_BATCH};
 use crate::store::Prepared;
@@ -55,10 +55,10 @@ struct Batch {
 }
 
 fn read(body: &Bytes) -> Result<Batch, Fault> {
-    let texts = posted::split(body).map_err(|cause| Fault::Invalid(cause.to_string()))?;
-    if texts.len() > LARGEST_BATCH {
-        return Err(Fault::TooMany(LARGEST_BATCH));
-    }
+    let texts = posted::split(body).map_err(|cause| match cause {
+        BadBody::TooMany => Fault::TooMany(LARGEST_BATCH),
+        BadBody::NotJson | BadBody::NotEvents => Fault::Invalid(cause.to_string()),
+    })?;
     let mut batch = Batch::default();
     for (index, text) in texts.into_iter().enumerate() {
         match posted::read(text) {

@@ -105,7 +105,13 @@ async fn connections_that_the_database_ends_lose_nothing_and_make_no_dead_letter
     let (home, queue) = (Home::new(), rabbit.queue().await);
     let db = home.open();
     let (ingest, distiller) = (Ingest::start(&db).unwrap(), Distiller::builtin().unwrap());
-    let notifications = Notifications::new(distiller, ingest, db.clone(), Arc::new(SystemClock), 100);
+    let notifications = Notifications::new(
+        distiller,
+        ingest,
+        db.clone(),
+        Arc::new(SystemClock),
+        events_svc::store::Room { letters: 100, bytes: i64::MAX },
+    );
     rabbit.publish("", &queue, &messages(0..ALL)).await;
     let consumers = Running::start(&notifications, &[settings(&rabbit.url, &queue)]);
     // Asked over a connection that nobody ends.

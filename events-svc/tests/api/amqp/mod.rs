@@ -13,7 +13,7 @@ use events_svc::config::amqp::{Broker, Queue};
 use events_svc::distill::Distiller;
 use events_svc::engine::amqp::Consumers;
 use events_svc::engine::{Ingest, Notifications};
-use events_svc::store::StoreError;
+use events_svc::store::{Room, StoreError};
 use serde_json::{Value, json};
 use shared::config::Secret;
 use shared::db::{Db, DbConn, DbError, Sql};
@@ -127,7 +127,7 @@ impl Fixture {
             Ingest::start(db).unwrap(),
             db.clone(),
             self.clock.clone(),
-            max_dead_letters,
+            Room { letters: max_dead_letters, bytes: i64::MAX },
         )
     }
 
