@@ -58,6 +58,14 @@ pub(crate) enum Command {
     /// Start everything with sample notifications, triggers and pipelines, so that every list shows something
     #[command(after_help = DEMO_HELP)]
     Demo(DemoFlags),
+    /// Tell several processes the time of a replay: POST /time sets it, GET /time tells it
+    #[command(after_help = "\
+Its address is the time_sync_endpoint of their winchester.yaml. One process alone takes `time_sync_endpoint: internal`.")]
+    Clock {
+        /// Address to listen on
+        #[arg(long, default_value = "127.0.0.1:8099", value_name = "ADDRESS")]
+        listen: String,
+    },
     /// Check or show the settings
     #[command(subcommand)]
     Config(ConfigCommand),

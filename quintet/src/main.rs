@@ -41,6 +41,7 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or_else(|| Command::Serve(Box::default())) {
         Command::Serve(flags) => serve::serve(&cli.settings, &flags).await?,
+        Command::Clock { listen } => serve::clock(&listen).await?,
         Command::Demo(flags) => demo::demo(&cli.settings, &flags).await?,
         Command::Config(command) => config::run(&cli.settings, &command)?,
         Command::Migrate { format } => migrate::migrate(&cli.settings, format.output)?,

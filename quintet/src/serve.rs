@@ -3,6 +3,7 @@
 use crate::cli::{ServeFlags, Settings};
 use crate::output::print_line;
 use crate::product::Product;
+use anyhow::Context;
 use shared::config::Source;
 use std::io::IsTerminal;
 
@@ -39,6 +40,16 @@ pub(crate) async fn serve(settings: &Settings, flags: &ServeFlags) -> anyhow::Re
     shared::stop::signalled().await?;
     log::info!("stopping: open requests get time to end");
     product.stop().await;
+    Ok(())
+}
+
+/// Runs the clock of a replay until SIGTERM or SIGINT.
+pub(crate) async fn clock(address: &str) -> anyhow::Result<()> {
+    let clock = streams_svc::clock_service::ClockService::start(address);
+    let clock = clock.with_context(|| format!("the clock cannot listen on {address}"))?;
+    print_line(&format!("ready http://{}", clock.address));
+    shared::stop::signalled().await?;
+    clock.stop().await;
     Ok(())
 }
 

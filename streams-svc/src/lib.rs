@@ -6,8 +6,10 @@
 //! | `store` | all SQL |
 //! | `drive` | what runs without a request: follower, worker, sender |
 //! | `api` | the routes |
+//! | `clock_service` | a program of its own: the clock of a replay |
 
 pub mod api;
+pub mod clock_service;
 pub mod config;
 pub mod counters;
 pub mod definitions;
