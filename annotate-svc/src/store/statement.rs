@@ -80,15 +80,25 @@ fn having_words(conn: &DbConn, search: &Search, words: &Words, after: Option<Pla
     sql.once()
 }
 
+/// Windows from here on are planned with their own times. PostgreSQL's plan for all windows takes every one for short:
+/// it reads and sorts everything in it, also for the newest hundred of many years.
+const LONG_WINDOW: i64 = 8 * 24 * 3600 * 1_000_000;
+
 /// One range read for each class of durations, merged: annotations of a class that are active in the window start in
 /// a known range. Every read comes in the order of its index, so that both engines merge them and stop at the limit.
+/// PostgreSQL plans every read by itself, so each has to be told the order and the limit; SQLite would sort for that.
 fn in_window(conn: &DbConn, search: &Search, after: Option<Place>, rows: usize) -> Sql {
     let (driver, others) = split(&search.conditions.fields);
     let mut sql = Sql::default();
     let mut binds = Binds::new(conn);
+    let ending = ending(search.order, rows);
+    let (open, close) = match conn {
+        DbConn::Postgres(_) => ("(", format!("{ending})")),
+        DbConn::Sqlite(_) => ("", String::new()),
+    };
     for (class, longest) in LONGEST.iter().enumerate() {
         sql.push(if class == 0 { "" } else { " UNION ALL " });
-        sql.push(&format!("SELECT {COLUMNS} FROM annotations WHERE span = {class}"));
+        sql.push(&format!("{open}SELECT {COLUMNS} FROM annotations WHERE span = {class}"));
         active(&mut sql, &mut binds, search.window);
         sql.push(" AND start_us >= ");
         binds.push(&mut sql, search.window.start.into());
@@ -98,10 +108,13 @@ fn in_window(conn: &DbConn, search: &Search, after: Option<Place>, rows: usize) 
         }
         plain(&mut sql, &mut binds, &others);
         beyond(&mut sql, &mut binds, search.order, after);
+        sql.push(&close);
         binds.repeat();
     }
-    sql.push(&ending(search.order, rows));
-    if others.len() > 1 { sql.once() } else { sql }
+    sql.push(&ending);
+    let window = search.window.end.saturating_sub(search.window.start);
+    let is_long = matches!(conn, DbConn::Postgres(_)) && window > LONG_WINDOW;
+    if others.len() > 1 || is_long { sql.once() } else { sql }
 }
 
 /// The condition to read an index by, and the others, in one order whatever the client's.
