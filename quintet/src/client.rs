@@ -71,12 +71,7 @@ impl Client {
                 self.url()
             )
         })?;
-        let status = answer.status();
-        if status.is_client_error() || status.is_server_error() {
-            let text = answer.text().await.unwrap_or_default();
-            return Err(Refused { status, words: words(&text) }.into());
-        }
-        Ok(answer)
+        checked(answer).await
     }
 
     /// Sends again while the server puts the request off or cannot be reached. For requests that may be repeated.
@@ -85,9 +80,7 @@ impl Client {
         for _ in 1..ATTEMPTS {
             match make().send().await {
                 Ok(answer) if is_put_off(answer.status()) => pause = asked_pause(&answer).unwrap_or(pause),
-                Ok(answer) if answer.status().is_success() => return Ok(answer),
-                // Anything else will not change by itself.
-                Ok(_) => break,
+                Ok(answer) => return checked(answer).await,
                 Err(cause) => log::warn!("{cause}, trying again"),
             }
             tokio::time::sleep(pause).await;
@@ -100,6 +93,16 @@ impl Client {
         let request = self.request(Method::GET, path).query(query);
         Ok(self.send(request).await?.json().await?)
     }
+}
+
+/// Turns an answer of 400 and above into an error with the server's words.
+async fn checked(answer: Response) -> anyhow::Result<Response> {
+    let status = answer.status();
+    if status.is_client_error() || status.is_server_error() {
+        let text = answer.text().await.unwrap_or_default();
+        return Err(Refused { status, words: words(&text) }.into());
+    }
+    Ok(answer)
 }
 
 /// `base` and below it one segment for each word, whatever the word holds.
