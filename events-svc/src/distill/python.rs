@@ -4,6 +4,7 @@
 //! `True` and `False` are the numbers 1 and 0, as in Python.
 
 use std::borrow::Cow;
+use std::num::IntErrorKind;
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
@@ -191,8 +192,13 @@ pub(crate) fn integer(value: &Value) -> Option<i128> {
         (_, Some(Number::Float(float))) => float.is_finite().then_some(float.trunc() as i128),
         (Value::String(text), None) => {
             let digits = without_underscores(text.trim())?;
-            // A text too long for 128 bits is too long for a trait as well.
-            digits.parse().ok()
+            // Saturates: beyond 128 bits is beyond any integer trait.
+            match digits.parse::<i128>() {
+                Ok(whole) => Some(whole),
+                Err(cause) if *cause.kind() == IntErrorKind::PosOverflow => Some(i128::MAX),
+                Err(cause) if *cause.kind() == IntErrorKind::NegOverflow => Some(i128::MIN),
+                Err(_) => None,
+            }
         }
         _ => None,
     }
@@ -277,6 +283,8 @@ mod tests {
         for (value, expected) in [
             (json!(" -7\n"), Some(-7)),
             (json!("+1_000"), Some(1000)),
+            (json!("9".repeat(50)), Some(i128::MAX)),
+            (json!(format!("-{}", "9".repeat(50))), Some(i128::MIN)),
             (json!(3.99), Some(3)),
             (json!(-3.99), Some(-3)),
             (json!(false), Some(0)),

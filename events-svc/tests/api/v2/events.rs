@@ -275,6 +275,7 @@ async fn limit_is_a_hundred_unless_said_and_never_above_the_cap() {
         ("?limit=110", 110),
         ("?limit=1000", 120),
         ("?limit=99999999999999999999", 120),
+        ("?limit=99999999999999999999999999999999999999999999999999", 120),
     ] {
         assert_eq!(ids(&fixture.admin_gets(&format!("/v2/events{limit}")).await).len(), count, "{limit}");
     }
