@@ -146,6 +146,7 @@ impl ResponseError for Error {
             Self::Invalid(_) | Self::TooMany(_) | Self::Body(BodyError::Broken(_)) => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body(BodyError::TooLarge(_)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Body(BodyError::Encoding(_)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::OtherVersion(_) => StatusCode::PRECONDITION_FAILED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -159,7 +160,7 @@ impl ResponseError for Error {
             log::error!("{self:?}");
         }
         let mut answer = HttpResponse::build(self.status_code());
-        if let Self::Unavailable(_) | Self::TooManyListeners = self {
+        if let Self::Unavailable(_) | Self::TooManyListeners | Self::Body(BodyError::Busy) = self {
             answer.insert_header(("Retry-After", "1"));
         }
         let body = json!({ "error": self.to_string() });

@@ -7,9 +7,10 @@ use crate::error::Error;
 use crate::model::Stamp;
 use crate::store::{Change, Guard, IdempotencyKey, Write, Written};
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::web::{Bytes, Data, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use sha2::{Digest, Sha256};
+use shared::body::Body;
 use shared::clock::SharedClock;
 use shared::identity::Principal;
 use shared::permission::Patterns;
@@ -53,7 +54,7 @@ impl Writing {
     }
 
     /// The body of the request.
-    pub(super) async fn body(&self, payload: Payload) -> Result<Bytes, Error> {
+    pub(super) async fn body(&self, payload: Payload) -> Result<Body, Error> {
         Ok(shared::body::read(&self.req, payload, self.config.max_body_bytes).await?)
     }
 

@@ -4,9 +4,9 @@
 //! `True` and `False` are the numbers 1 and 0, as in Python.
 
 use std::borrow::Cow;
-use std::num::IntErrorKind;
 use std::cmp::Ordering;
 use std::fmt::Write as _;
+use std::num::IntErrorKind;
 
 use serde_json::Value;
 

@@ -215,6 +215,7 @@ impl From<BodyError> for Fault {
     fn from(cause: BodyError) -> Self {
         match cause {
             BodyError::TooLarge(most) => Self::TooLarge(most),
+            BodyError::Busy => Self::Unavailable(cause.to_string()),
             BodyError::Encoding(_) | BodyError::Broken(_) => Self::Invalid(cause.to_string()),
         }
     }

@@ -37,7 +37,7 @@ impl FromRequest for Received {
             let payload = payload.map_err(|cause| Fault::Invalid(cause.to_string()))?;
             let body = body::read(&req, payload, MAX_BODY_BYTES).await?;
             let (query, content_type) = (req.query_string().to_owned(), req.content_type().to_owned());
-            Ok(Self { query, content_type, body })
+            Ok(Self { query, content_type, body: (*body).clone() })
         })
     }
 }
