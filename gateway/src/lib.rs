@@ -81,6 +81,7 @@ pub enum StartError {
 pub struct Running {
     listeners: Vec<(&'static str, String)>,
     stop: Stop,
+    metrics: GatewayMetrics,
     tasks: Vec<JoinHandle<()>>,
     workers: Arc<[WorkerHandle]>,
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -97,6 +98,11 @@ impl Running {
     #[must_use]
     pub fn listeners(&self) -> &[(&'static str, String)] {
         &self.listeners
+    }
+
+    /// Shows the metrics of the services of this process at `/metrics` too; a second call changes nothing.
+    pub fn show_metrics_of(&self, services: Vec<Metrics>) {
+        self.metrics.show_also(services);
     }
 
     /// Takes no new connections, lets open requests end within the time the settings give, then returns. Watch streams
@@ -170,7 +176,8 @@ pub async fn start(
         open.push((name, format!("http://{}", listener.address()?)));
         tasks.push(tokio::spawn(listener.accept(Arc::clone(&workers), Arc::clone(&places), stop.clone())));
     }
-    Ok(Running { listeners: open, stop, tasks, workers, threads })
+    let metrics = gateway.metrics.clone();
+    Ok(Running { listeners: open, stop, metrics, tasks, workers, threads })
 }
 
 /// Opens users and tokens; says where the first token is when it has just been made.

@@ -10,6 +10,7 @@ use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use shared::metrics::Metrics;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 /// Names of the gateway's own metrics.
 enum Name {
@@ -47,6 +48,8 @@ impl Name {
 #[derive(Clone)]
 pub(crate) struct GatewayMetrics {
     metrics: Metrics,
+    /// Those of the services in this process, which nobody could find: they listen on ports of chance.
+    services: Arc<OnceLock<Vec<Metrics>>>,
     retries: IntCounterVec,
     faults: IntCounterVec,
 }
@@ -67,6 +70,7 @@ impl GatewayMetrics {
                 "status",
             )?)?,
             metrics: metrics.clone(),
+            services: Arc::default(),
         })
     }
 
@@ -86,10 +90,18 @@ impl GatewayMetrics {
         self.metrics.requests_in_flight()
     }
 
+    /// Shows the metrics of services too. They are known once, when all have started.
+    pub(crate) fn show_also(&self, services: Vec<Metrics>) {
+        if self.services.set(services).is_err() {
+            log::warn!("the metrics of the services are shown already");
+        }
+    }
+
     /// Everything in Prometheus' text form.
     #[must_use]
     pub(crate) fn text(&self) -> String {
-        self.metrics.text()
+        let services = self.services.get().map_or(Default::default(), Vec::as_slice);
+        shared::metrics::joined_text(std::iter::once(&self.metrics).chain(services))
     }
 
     /// Durations for one worker.

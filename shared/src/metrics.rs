@@ -1,8 +1,10 @@
 //! Prometheus metrics of one service: the registry, and the request figures that every service has.
 
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntGauge, Registry, TextEncoder};
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 /// Names of the metrics that every service has.
 pub enum Name {
@@ -97,9 +99,26 @@ impl Metrics {
     /// Everything in Prometheus' text form.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = Vec::new();
-        // Encoding into memory fails only for a metric without samples, which the registry leaves out.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
-        String::from_utf8_lossy(&text).into_owned()
+        encoded(&self.registry.gather())
     }
+}
+
+/// The metrics of several services in one text, which names each metric once, as Prometheus demands.
+#[must_use]
+pub fn joined_text<'m>(services: impl IntoIterator<Item = &'m Metrics>) -> String {
+    let mut joined: BTreeMap<String, MetricFamily> = BTreeMap::new();
+    for mut family in services.into_iter().flat_map(|metrics| metrics.registry.gather()) {
+        match joined.entry(family.name().to_owned()) {
+            Entry::Occupied(mut known) => known.get_mut().mut_metric().extend(family.take_metric()),
+            Entry::Vacant(place) => drop(place.insert(family)),
+        }
+    }
+    encoded(&joined.into_values().collect::<Vec<_>>())
+}
+
+fn encoded(families: &[MetricFamily]) -> String {
+    let mut text = Vec::new();
+    // Encoding into memory fails only for a metric without samples, which the registry leaves out.
+    let _ = TextEncoder::new().encode(families, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }

@@ -144,6 +144,7 @@ impl From<ConfigError> for StartError {
 /// A service that answers.
 pub struct Running {
     name: &'static str,
+    metrics: Metrics,
     address: SocketAddr,
     handle: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
@@ -163,6 +164,12 @@ impl Running {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The service's figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Adds tasks that end on `stop`; [`Running::stop`] gives that signal when the last request has ended, and
@@ -204,6 +211,7 @@ where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     let (name, listen, shutdown) = (service.name, service.listen.clone(), service.shutdown_timeout);
+    let metrics = service.metrics.clone();
     let server = HttpServer::new(move || {
         let routes = routes.clone();
         App::new().configure(layers(&service, routes)).wrap(from_fn(verify_caller)).wrap(from_fn(observe))
@@ -226,6 +234,7 @@ where
     let handle = server.handle();
     Ok(Running {
         name,
+        metrics,
         address,
         handle,
         task: tokio::spawn(server),
