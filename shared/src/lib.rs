@@ -1,9 +1,10 @@
 //! What two services already use and no API owns: the database door, configuration loading, server start and
-//! stop, logging, health and metrics, signed identity, secrets, the clock, and three small readers (globs, YAML with
-//! line numbers, ISO 8601 times).
+//! stop, logging, health and metrics, signed identity, secrets, the clock, and four small readers (globs, YAML with
+//! line numbers, ISO 8601 times, the header `Accept`).
 //!
 //! Nothing here knows a route, a table or a word of any one API.
 
+pub mod accept;
 pub mod body;
 pub mod clock;
 pub mod config;

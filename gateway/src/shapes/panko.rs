@@ -7,17 +7,21 @@ use crate::fault::Fault;
 use hyper::Response;
 use hyper::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
+use shared::accept::Accept;
+
+const JSON: &str = "application/json";
+const XML: &str = "application/xml";
+const TEXT_XML: &str = "text/xml";
 
 /// Header with the request's id in `OpenStack`'s form; clients read it from every answer under `/v2`.
 pub(crate) const REQUEST_ID: &str = "x-openstack-request-id";
 
 pub(super) fn answer(fault: &Fault, asked: &Asked) -> Response<Body> {
-    let accept = Accept::read(asked.accept());
-    let mut answer = if accept.prefers_xml {
-        text(fault, "application/xml; charset=UTF-8", xml(fault))
+    let accepted = Accepted::read(asked.accept());
+    let mut answer = if accepted.is_xml {
+        text(fault, XML, format!("<error_message>{}</error_message>", xml(fault, &accepted)))
     } else {
-        let message = if is_layer_fault(fault) { layer_message(fault, accept) } else { fault_object(fault) };
-        text(fault, "application/json", json!({ "error_message": message }).to_string())
+        text(fault, JSON, json!({ "error_message": message(fault, &accepted) }).to_string())
     };
     if let Fault::Unauthorized(_) = fault {
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"quintet\""));
@@ -37,7 +41,13 @@ fn is_layer_fault(fault: &Fault) -> bool {
     )
 }
 
-fn fault_object(fault: &Fault) -> Value {
+fn message(fault: &Fault, accepted: &Accepted) -> Value {
+    if is_layer_fault(fault) {
+        return layer_message(fault, accepted.page);
+    }
+    if accepted.is_answer_xml {
+        return fault_element(fault).into();
+    }
     json!({ "faultcode": fault_code(fault), "faultstring": fault.to_string(), "debuginfo": null })
 }
 
@@ -45,29 +55,40 @@ fn fault_code(fault: &Fault) -> &'static str {
     if fault.status().is_server_error() { "Server" } else { "Client" }
 }
 
-fn layer_message(fault: &Fault, accept: Accept) -> Value {
+fn layer_message(fault: &Fault, page: Page) -> Value {
     let status = fault.status();
     let title = status.canonical_reason().unwrap_or_default();
-    match accept.wants {
-        Wants::Object => {
-            let detail = matches!(fault, Fault::Unauthorized(_) | Fault::Forbidden(_)).then(|| fault.to_string());
+    match page {
+        Page::Object => {
+            let detail =
+                matches!(fault, Fault::Unauthorized(_) | Fault::Forbidden(_)).then(|| fault.to_string());
             json!({ "code": status.as_u16(), "title": title, "description": detail })
         }
-        Wants::Html => format!(
-            "<html>\n <head>\n  <title>{status}</title>\n </head>\n <body>\n  <h1>{status}</h1>\n  {}\n </body>\n</html>",
-            escaped(&fault.to_string())
-        )
-        .into(),
-        Wants::Text => format!("{status}\n\n{fault}\n").into(),
+        Page::Html => html(fault).into(),
+        Page::Text => format!("{status}\n\n{fault}\n").into(),
     }
 }
 
-fn xml(fault: &Fault) -> String {
-    if is_layer_fault(fault) {
-        return format!("<error_message>{}</error_message>", fault.status().as_u16());
-    }
+fn html(fault: &Fault) -> String {
+    let status = fault.status();
     format!(
-        "<error_message><error><faultcode>{}</faultcode><faultstring>{}</faultstring><debuginfo/></error></error_message>",
+        "<html>\n <head>\n  <title>{status}</title>\n </head>\n <body>\n  <h1>{status}</h1>\n  {}\n </body>\n</html>",
+        escaped(&fault.to_string())
+    )
+}
+
+fn xml(fault: &Fault, accepted: &Accepted) -> String {
+    match (is_layer_fault(fault), accepted.page) {
+        (false, _) if accepted.is_answer_xml => fault_element(fault),
+        // Quirk: an HTML page passes for XML; what is neither is replaced by the bare status.
+        (true, Page::Html) => html(fault),
+        (true | false, _) => fault.status().as_u16().to_string(),
+    }
+}
+
+fn fault_element(fault: &Fault) -> String {
+    format!(
+        "<error><faultcode>{}</faultcode><faultstring>{}</faultstring><debuginfo/></error>",
         fault_code(fault),
         escaped(&fault.to_string())
     )
@@ -77,45 +98,33 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What a request accepts, as far as errors look at it.
-#[derive(Debug, Clone, Copy)]
-struct Accept {
-    prefers_xml: bool,
-    wants: Wants,
+/// What a request accepts, as far as errors look at it. Chosen as the event service chooses, which knows the original's
+/// libraries: the same request gets the same form from both.
+struct Accepted {
+    is_xml: bool,
+    /// Whether a 200 would be XML: then a fault object is written so, even within JSON.
+    is_answer_xml: bool,
+    page: Page,
 }
 
-/// The form of `error_message`.
+/// The form of a fault of the access and routing layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wants {
+enum Page {
     Object,
     Html,
     Text,
 }
 
-impl Accept {
+impl Accepted {
     fn read(header: Option<&str>) -> Self {
-        let ranges: Vec<(String, f32)> = header.unwrap_or_default().split(',').filter_map(range).collect();
-        let names = |names: &[&str]| ranges.iter().any(|(range, _)| names.contains(&range.as_str()));
-        let wants = if names(&["application/json", "application/*"]) {
-            Wants::Object
-        } else if names(&["*/*", "text/html"]) {
-            Wants::Html
-        } else {
-            Wants::Text
+        let accept = Accept::parse(header.unwrap_or_default());
+        let answer =
+            if matches!(accept.text(), "" | "*/*") { None } else { accept.preferred(&[XML, TEXT_XML, JSON]) };
+        let page = match accept.acceptable(&["text/html", JSON]) {
+            Some(JSON) => Page::Object,
+            Some(_) => Page::Html,
+            None => Page::Text,
         };
-        let quality = |name: &str| {
-            let of =
-                |wanted: &str| ranges.iter().find(|(range, _)| range == wanted).map(|(_, quality)| *quality);
-            of(name).or_else(|| of("application/*")).or_else(|| of("*/*")).unwrap_or(0.0)
-        };
-        Self { prefers_xml: quality("application/xml") > quality("application/json"), wants }
+        Self { is_xml: accept.ranks(XML, JSON), is_answer_xml: matches!(answer, Some(XML | TEXT_XML)), page }
     }
-}
-
-/// One media range with its quality, lower case; parameters other than `q` say nothing here.
-fn range(text: &str) -> Option<(String, f32)> {
-    let mut parts = text.split(';').map(str::trim);
-    let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
-    let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
-    Some((name, quality))
 }

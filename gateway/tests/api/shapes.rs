@@ -44,7 +44,7 @@ async fn stacktach_describes_other_faults_in_title_and_description() {
 #[tokio::test]
 async fn panko_routing_faults_follow_accept() {
     let gateway = bare().await;
-    for accept in ["application/json", "application/*", "text/html, application/json;q=0.5"] {
+    for accept in ["application/json", "application/*", "text/html;q=0.5, application/json"] {
         let answer = asked(&gateway, "GET", "/v2/capabilities/x", &format!("accept: {accept}\r\n")).await;
         assert_eq!(
             (answer.status(), answer.header("content-type")),
@@ -71,6 +71,41 @@ async fn panko_routing_faults_follow_accept() {
     assert!(answer.header("content-type").unwrap().starts_with("application/xml"));
     let mixed = "accept: application/xml;q=0.5, application/json;q=0.9\r\n";
     assert!(asked(&gateway, "GET", "/v2/zork", mixed).await.json().is_object());
+}
+
+/// Right: what `WebOb` 1.8.7 and pecan 1.4.2 choose for the header, as for the service behind the gateway.
+#[tokio::test]
+async fn panko_faults_choose_their_form_as_the_original_does() {
+    let gateway = bare().await;
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8";
+    for (accept, is_xml, start) in [
+        ("application/xml, */*", true, "<error_message><html>"),
+        ("*/*, application/xml", true, "<error_message><html>"),
+        (browser, true, "<error_message><html>"),
+        ("application/xml", true, "<error_message>404</error_message>"),
+        ("nonsense", false, "<html>"),
+        ("text/xml", false, "404 Not Found\n"),
+        ("text/html, application/json;q=0.5", false, "<html>"),
+        ("application/json;q=0", false, "404 Not Found\n"),
+    ] {
+        let answer = asked(&gateway, "GET", "/v2/zork", &format!("accept: {accept}\r\n")).await;
+        let text = match answer.header("content-type").unwrap() {
+            "application/xml" if is_xml => answer.text().to_owned(),
+            "application/json" if !is_xml => answer.json()["error_message"].as_str().unwrap().to_owned(),
+            other => unreachable!("{accept}: {other}"),
+        };
+        assert!(text.starts_with(start), "{accept}: {text}");
+    }
+    let fault = "<error><faultcode>Server</faultcode>";
+    for (accept, is_xml) in [("application/xml, */*", true), (browser, true), ("nonsense", false)] {
+        let answer = asked(&gateway, "GET", "/v2/events", &format!("accept: {accept}\r\n")).await;
+        let text = if is_xml {
+            answer.text().strip_prefix("<error_message>").unwrap().to_owned()
+        } else {
+            answer.json()["error_message"].as_str().unwrap().to_owned()
+        };
+        assert!(text.starts_with(fault), "{accept}: {text}");
+    }
 }
 
 #[tokio::test]
