@@ -144,6 +144,7 @@ impl Product {
         let (mut running, mut upstreams) = (Vec::new(), Upstreams::new());
         for service in services().into_iter().filter(|service| wanted.contains(service.name)) {
             let source = with_neighbours(source, &upstreams)?;
+            let source = if wanted.contains(GATEWAY) { with_gateway(source)? } else { source };
             (service.section.values)(&source, &common)?;
             let started = (service.start)(&source, &common, key.clone(), clock.clone());
             let started = started.with_context(|| format!("{} cannot start", service.name))?;
@@ -193,6 +194,18 @@ fn with_neighbours(source: &Source, upstreams: &Upstreams) -> anyhow::Result<Sou
     Ok(match events {
         Some(url) if streams.events_url.is_empty() => source.clone().with("streams.events_url", url),
         _ => source.clone(),
+    })
+}
+
+/// Tells dtrace-svc where the gateway of this process says whose a token is; the settings' own address wins. A port that
+/// is not known before the gateway starts cannot be told.
+fn with_gateway(source: Source) -> anyhow::Result<Source> {
+    let dtrace: dtrace_svc::config::Config = source.section(dtrace_svc::NAME)?;
+    Ok(match local_url(&source, GATEWAY) {
+        Ok(url) if dtrace.identity_url.is_none() => {
+            source.with("dtrace.identity_url", format!("{url}/internal/identity"))
+        }
+        Ok(_) | Err(_) => source,
     })
 }
 

@@ -11,6 +11,7 @@ use hyper::Response;
 use hyper::header::HeaderMap;
 use serde_json::{Map, Value, json};
 use shared::db::{DbConn, DbError};
+use std::collections::HashMap;
 
 /// Rows in one answer, when nothing else is asked for.
 const PAGE: i64 = 1000;
@@ -77,13 +78,11 @@ fn only(object: Map<String, Value>, fields: &[String]) -> Value {
 /// Everything about these holders, which are in the order of their ids, but their secrets.
 fn described(conn: &mut DbConn, holders: &[Holder]) -> Result<Vec<Map<String, Value>>, DbError> {
     let (Some(first), Some(last)) = (holders.first(), holders.last()) else { return Ok(Vec::new()) };
-    let grants = store::grants_between(conn, &first.id, &last.id)?;
-    let members = store::members_between(conn, &first.id, &last.id)?;
+    let grants = by_holder(store::grants_between(conn, &first.id, &last.id)?);
+    let members = by_holder(store::members_between(conn, &first.id, &last.id)?);
     let mut all = Vec::with_capacity(holders.len());
     for holder in holders {
-        let own = |rows: &[(String, String)]| -> Vec<String> {
-            rows.iter().filter(|(id, _)| *id == holder.id).map(|(_, value)| value.clone()).collect()
-        };
+        let own = |rows: &HashMap<String, Vec<String>>| rows.get(&holder.id).cloned().unwrap_or_default();
         let permissions: Vec<Value> = own(&grants).iter().map(|one| text::words(one).into()).collect();
         let mut object = Map::new();
         object.insert("uuid".into(), holder.id.clone().into());
@@ -106,4 +105,13 @@ fn described(conn: &mut DbConn, holders: &[Holder]) -> Result<Vec<Map<String, Va
         all.push(object);
     }
     Ok(all)
+}
+
+/// What belongs to each holder, in its order.
+fn by_holder(rows: Vec<(String, String)>) -> HashMap<String, Vec<String>> {
+    let mut all: HashMap<String, Vec<String>> = HashMap::new();
+    for (holder, value) in rows {
+        all.entry(holder).or_default().push(value);
+    }
+    all
 }
