@@ -87,20 +87,3 @@ async fn every_notification_is_stored_once_on_postgres() {
         import_twice_and_read_back(&home).await;
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_import_goes_on_where_it_stopped() {
-    let home = Home::sqlite().unwrap();
-    let product = home.start(&[]).unwrap();
-    let file = home.path().join("part.ndjson");
-    let line =
-        |n: u32| json!({"message_id": n.to_string(), "event_type": "t", "publisher_id": "p"}).to_string();
-    std::fs::write(&file, (0..10).map(line).collect::<Vec<_>>().join("\n")).unwrap();
-    std::fs::write(home.path().join("part.ndjson.import"), "6\n").unwrap();
-    let mut command = home.command().unwrap();
-    let output =
-        command.args(["events", "import", "-o", "json", "--url", &product.url]).arg(&file).output().unwrap();
-    let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(counts["saved"], 4);
-    assert!(!home.path().join("part.ndjson.import").exists());
-}

@@ -1,9 +1,8 @@
-//! The product as a whole: start, identity, stop, deployment files.
+//! The product as a whole: start, identity, stop, settings.
 
 use e2e::Home;
-use serde_json::Value;
-use std::collections::BTreeSet;
-use std::path::Path;
+use serde_json::{Value, json};
+use std::process::Output;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_drains_and_ends_with_success() {
@@ -43,20 +42,65 @@ async fn an_unknown_key_stops_the_start_and_is_named_with_its_file() {
     assert!(!output.status.success() && text.contains("lissten") && text.contains("quintet.toml"), "{text}");
 }
 
-/// The names in the deployment files must be names the product knows.
+fn check(home: &Home, settings: &[(&str, &str)], arguments: &[&str]) -> anyhow::Result<Output> {
+    let mut command = home.command()?;
+    Ok(command.args(["config", "check"]).args(arguments).envs(settings.iter().copied()).output()?)
+}
+
 #[test]
-fn every_variable_of_the_compose_file_is_a_setting() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let reference = std::fs::read_to_string(root.join("docs/configuration.md")).unwrap();
-    let keys: BTreeSet<&str> = reference.split('`').collect();
-    for file in ["docker-compose.yml", "deploy/Dockerfile"] {
-        let text = std::fs::read_to_string(root.join(file)).unwrap();
-        let variables = text
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .filter_map(|word| word.strip_prefix("QUINTET_"));
-        for variable in variables {
-            let key = variable.to_ascii_lowercase().replace("__", ".");
-            assert!(keys.contains(key.as_str()), "{file}: QUINTET_{variable} is no setting");
-        }
+fn what_a_start_refuses_a_check_refuses_too() {
+    let home = Home::sqlite().unwrap();
+    for (name, value, word) in [
+        ("QUINTET_AUTH__INTERNAL_KEY", "short", "auth.internal_key"),
+        ("QUINTET_AUTH__ADMIN_PASSWORD", "", "auth.admin_password"),
+        ("QUINTET_AUTH__SNAP_PASSWORD", "", "auth.snap_password"),
+        ("QUINTET_ZORK__X", "1", "zork"),
+        ("QUINTET_TASKS__ZORK", "1", "tasks.zork"),
+        ("QUINTET_TRIBE__ZORK", "1", "tribe.zork"),
+        ("QUINTET_EVENTS__ZORK", "1", "events.zork"),
+        ("QUINTET_EVENTS__LISTEN__ADDRESS", "nowhere", "events.listen.address"),
+        ("QUINTET_DTRACE__LISTEN__WORKERS", "0", "dtrace.listen.workers"),
+        ("QUINTET_STREAMS__EVENTS_URL", "ftp://events", "streams.events_url"),
+        ("QUINTET_GATEWAY__WORKERS", "0", "gateway.workers"),
+    ] {
+        let output = check(&home, &[(name, value)], &[]).unwrap();
+        // A variable is named as it was written.
+        let text = String::from_utf8_lossy(&output.stderr).to_ascii_lowercase();
+        assert!(!output.status.success() && text.contains(word), "{name}={value}: {text}");
+        let Err(error) = home.start(&[(name, value)]) else { panic!("started with {name}={value}") };
+        let text = error.to_string().to_ascii_lowercase();
+        assert!(text.contains(word), "{name}={value}: {text}");
+    }
+    assert!(
+        !home.path().join("data").join("secrets").join("admin_password").exists(),
+        "a check makes nothing"
+    );
+}
+
+#[test]
+fn good_settings_are_good_in_words_and_in_json() {
+    let home = Home::sqlite().unwrap();
+    let promised = [
+        ("QUINTET_TASKS__PLUGIN_TRUST", "0"),
+        ("QUINTET_TASKS__NODE_NAME", "node-1"),
+        ("QUINTET_TRIBE__SEED", "http://seed:8080"),
+        ("QUINTET_AUTH__INTERNAL_KEY", "sixteen letters."),
+    ];
+    let output = check(&home, &promised, &[]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "settings are good\n");
+    let output = check(&home, &promised, &["--output", "json"]).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), json!({ "valid": true }));
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "a check makes nothing");
+}
+
+#[test]
+fn migrate_makes_the_tables_of_the_gateway_and_of_every_service() {
+    let home = Home::sqlite().unwrap();
+    let output = home.command().unwrap().args(["migrate", "-o", "json"]).output().unwrap();
+    let parts = ["gateway", "events", "streams", "annotate", "dtrace"];
+    let expected: Value = parts.iter().map(|part| ((*part).to_owned(), "up to date")).collect();
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), expected);
+    for part in parts {
+        assert!(home.path().join("data").join(format!("{part}.sqlite")).exists(), "{part}");
     }
 }
