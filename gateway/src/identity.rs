@@ -91,9 +91,11 @@ pub(crate) async fn log_in(
     };
     if let Credentials::Password(_, password) = &credentials
         && api.is_snap()
-        && gateway.accounts.is_snap_password(password)
     {
-        credentials = Credentials::Snap;
+        gateway.accounts.check_failures(address)?;
+        if gateway.accounts.is_snap_password(password) {
+            credentials = Credentials::Snap;
+        }
     }
     let caller = worker.logins.log_in(&gateway.accounts, &credentials, address).await?;
     let caller = caller.ok_or(wrong)?;

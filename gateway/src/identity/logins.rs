@@ -121,9 +121,11 @@ impl Logins {
     ) -> Result<Option<Identity>, Fault> {
         match credentials {
             Credentials::Token(token) => {
-                accounts.check_failures(address)?;
                 let holder = accounts.token_holder(token).await?;
                 if holder.is_none() {
+                    // A token cannot be guessed, so the right one is let in however often others behind the same address
+                    // were wrong.
+                    accounts.check_failures(address)?;
                     accounts.count_failure(address, "token").await;
                 }
                 Ok(holder)

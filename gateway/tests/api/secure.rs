@@ -193,7 +193,58 @@ async fn an_address_that_guesses_is_locked_out_for_a_while() {
     let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=21).contains(&wait), "a third of a minute for each: {wait}");
     let right = bearer(&gateway.secret("admin_token"));
-    assert_eq!(ask(&gateway, "/v1/events", &right).await.status(), 429, "also with the right one: no oracle");
+    assert_eq!(ask(&gateway, "/v1/events", &right).await.status(), 200, "a token cannot be guessed");
+    for (user, password) in [("admin", "admin_password"), ("snap", "snap_password")] {
+        for path in ["/v1/tasks", "/v2/plugins"] {
+            let right = basic(user, &gateway.secret(password));
+            assert_eq!(ask(&gateway, path, &right).await.status(), 429, "{user}: a password can: no oracle");
+        }
+    }
+}
+
+#[tokio::test]
+async fn guesses_of_snaps_password_count() {
+    let setup = Setup::secure().with(|config| config.limits.login_failures_per_min = 3);
+    let (gateway, _services) = secure(setup).await;
+    let right = basic("snap", &gateway.secret("snap_password"));
+    let mut statuses = Vec::new();
+    for number in 0..5 {
+        statuses.push(ask(&gateway, "/v1/tasks", &right).await.status());
+        statuses.push(ask(&gateway, "/v1/tasks", &basic("snap", &format!("guess{number}"))).await.status());
+    }
+    assert_eq!(statuses, [200, 401, 200, 401, 200, 401, 429, 429, 429, 429]);
+}
+
+#[tokio::test]
+async fn a_zero_byte_in_credentials_is_wrong_and_no_fault() {
+    let (gateway, _services) = secure(Setup::secure()).await;
+    for (user, password) in [("a\0b", "x"), ("admin\0", "x"), ("\0", "\0"), ("admin", "x\0"), ("x", "qt_\0")]
+    {
+        for path in ["/v1/events", "/v1/tasks"] {
+            assert_eq!(
+                ask(&gateway, path, &basic(user, password)).await.status(),
+                401,
+                "{user:?} {password:?}"
+            );
+        }
+    }
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    for body in [
+        "grant_type=password&username=a%00b&password=x",
+        "grant_type=password&username=a&password=x%00",
+        "grant_type=client_credentials&client_id=%00&client_secret=x",
+        "grant_type=authorization_code&code=%00&client_id=a&redirect_uri=%00",
+        "grant_type=refresh_token&refresh_token=qr_%00",
+        "grant_type=%00&scope=%00",
+    ] {
+        let refused = gateway.ask(&request("POST", "/oauth/token", form, body)).await;
+        assert!((400..=401).contains(&refused.status()), "{body}: {refused:?}");
+    }
+    let session = request("POST", "/api/0.1.0/sessions", "", r#"{"user":"a\u0000b","password":"x"}"#);
+    assert_eq!(gateway.ask(&session).await.status(), 401);
+    for path in ["/api/0.2.0/dtrace?fifo_ott=%00", "/oauth/auth?response_type=code&client_id=%00"] {
+        assert!((400..=401).contains(&gateway.ask(&get(path)).await.status()), "{path}");
+    }
 }
 
 #[tokio::test]
