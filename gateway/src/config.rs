@@ -1,5 +1,6 @@
 //! Settings of the gateway: the section `gateway` of the product's settings.
 
+mod bounds;
 mod cidr;
 
 pub(crate) use cidr::Cidr;
@@ -26,9 +27,14 @@ pub struct Config {
     pub compat: Compat,
     /// Replicas of the services. An empty list means the service of this process.
     pub upstreams: UpstreamLists,
-    /// Origins of web pages that may read answers (`https://grafana.example.com`), or `*`. Empty: none.
+    /// Origins of web pages that may read answers (`https://grafana.example.com`), or `*`. Empty: none. Reading is all
+    /// they may.
     #[serde(deserialize_with = "list_or_commas")]
     pub cors_origins: Vec<String>,
+    /// Origins of web pages that may also change things and open websockets, with the user's login; `*` is not taken.
+    /// Users, tokens and `/admin` are closed to them too.
+    #[serde(deserialize_with = "list_or_commas")]
+    pub cors_write_origins: Vec<String>,
     /// Networks (`10.1.0.0/16`) of proxies whose `X-User-Id`, `X-Project-Id`, `X-Roles` and `X-Forwarded-*`
     /// headers are believed in secure mode.
     #[serde(deserialize_with = "list_or_commas")]
@@ -56,6 +62,7 @@ impl Default for Config {
             compat: Compat::default(),
             upstreams: UpstreamLists::default(),
             cors_origins: Vec::new(),
+            cors_write_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             hosts: Vec::new(),
             public_metrics: false,
@@ -141,7 +148,7 @@ impl UpstreamLists {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Client connections held open at most; further ones wait unaccepted.
+    /// Client connections held open at most, 1 to 1 000 000; further ones wait unaccepted.
     pub max_connections: usize,
     /// Bytes of all headers of a request together, 8192 to 1 048 576.
     pub max_header_bytes: usize,
@@ -151,14 +158,19 @@ pub struct Limits {
     pub max_ingest_bytes: u64,
     /// Bytes of a plugin upload.
     pub max_upload_bytes: u64,
-    /// Requests of one area that are answered at once.
+    /// Requests of one area that are answered at once. One client address may hold half of them with bodies that are
+    /// not complete; the same holds for uploads and streams.
     pub max_in_flight: usize,
     /// Plugin uploads that are under way at once.
     pub max_uploads: usize,
     /// Watch streams and websockets of one area that are open at once.
     pub max_streams: usize,
-    /// Requests one client address may make in a second, on average over ten; 0 sets no limit.
+    /// Requests one client address may make in a second, on average over ten; 0 sets no limit. `/livez` and `/readyz`
+    /// do not count.
     pub requests_per_sec: u32,
+    /// Bytes of a request body that must arrive in a second on average, beyond the time of `timeouts.client_secs`; 0
+    /// asks for none.
+    pub min_body_bytes_per_sec: u64,
     /// Wrong passwords and tokens that one client address may send in a minute.
     pub login_failures_per_min: u32,
 }
@@ -175,6 +187,7 @@ impl Default for Limits {
             max_uploads: 16,
             max_streams: 1024,
             requests_per_sec: 0,
+            min_body_bytes_per_sec: 1024,
             login_failures_per_min: 20,
         }
     }
@@ -184,9 +197,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// Milliseconds for a connection to a replica.
+    /// Milliseconds for a connection to a replica, 1 to 60 000.
     pub connect_millis: u64,
-    /// Seconds from the end of a request to the head of its answer.
+    /// Seconds from the end of a request to the head of its answer, 1 to 86 400, as are all that follow.
     pub answer_secs: u64,
     /// The same for bodies that bring notifications or events; `Prefer: wait=N` adds N.
     pub ingest_secs: u64,
@@ -226,22 +239,8 @@ impl Config {
         self.mode(common)?;
         check((1..=64).contains(&self.workers), "gateway.workers: expected 1 to 64")?;
         check((1..=3600).contains(&self.dns_refresh_secs), "gateway.dns_refresh_secs: expected 1 to 3600")?;
-        let header_range = 8192..=1_048_576;
-        check(
-            header_range.contains(&self.limits.max_header_bytes),
-            "gateway.limits.max_header_bytes: expected 8192 to 1048576",
-        )?;
-        let counts = [
-            self.limits.max_connections,
-            self.limits.max_in_flight,
-            self.limits.max_uploads,
-            self.limits.max_streams,
-        ];
-        check(counts.iter().all(|count| *count > 0), "gateway.limits: a limit of 0 would answer nobody")?;
-        let t = &self.timeouts;
-        let spans =
-            [t.connect_millis, t.answer_secs, t.ingest_secs, t.upload_secs, t.idle_secs, t.client_secs];
-        check(spans.iter().all(|span| *span > 0), "gateway.timeouts: a time of 0 would answer nobody")?;
+        bounds::check_limits(&self.limits)?;
+        bounds::check_timeouts(&self.timeouts)?;
         for (name, urls) in self.upstreams.by_name() {
             let bad = upstream::bad_url(urls);
             let text = format!(
@@ -257,7 +256,11 @@ impl Config {
             )?;
         }
         for origin in &self.cors_origins {
-            check(is_origin(origin), &format!("gateway.cors_origins: no origin: {origin}"))?;
+            let is_known = origin == "*" || is_origin(origin);
+            check(is_known, &format!("gateway.cors_origins: no origin: {origin}"))?;
+        }
+        for origin in &self.cors_write_origins {
+            check(is_origin(origin), &format!("gateway.cors_write_origins: no origin: {origin}"))?;
         }
         Ok(())
     }
@@ -314,10 +317,10 @@ fn resolve(address: &str) -> Option<Vec<IpAddr>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// `*`, or scheme, host and port without path: what a browser sends as `Origin`.
+/// Scheme, host and port without path: what a browser sends as `Origin`.
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ']))
 }
 
 #[cfg(test)]

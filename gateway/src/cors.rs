@@ -1,9 +1,12 @@
-//! Which web pages may read answers: the settings name their origins.
+//! Which web pages of other sites may read answers, and which may do more: the settings name their origins. Where
+//! logins and rights are made, none may.
 //!
 //! `/v2` and `/` follow oslo.middleware as Panko did (`events-v2`, section 10). An answer of a service that already
 //! says who may read it is left alone: annotations and `DTrace` have rules of their own.
 
 use crate::body::Body;
+use crate::config::Config;
+use crate::guard;
 use crate::routes::{Api, Route};
 use hyper::body::Incoming;
 use hyper::header::{
@@ -22,27 +25,55 @@ const EXPOSED: &str = "X-Request-Id, Location, ETag, Retry-After";
 /// Seconds that a browser may remember a preflight.
 const MAX_AGE_SECS: &str = "3600";
 
-/// The request's origin, if its page may read answers.
-#[must_use]
-pub(crate) fn origin(allowed: &[String], headers: &HeaderMap) -> Option<HeaderValue> {
-    if allowed.is_empty() {
-        return None;
-    }
-    let origin = headers.get(ORIGIN)?;
-    let is_allowed = allowed.iter().any(|one| one == "*" || one.as_bytes() == origin.as_bytes());
-    is_allowed.then(|| origin.clone())
+/// The methods of pages that may read alone.
+const READING: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+
+/// A page that may read answers.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    origin: HeaderValue,
+    /// Whether the settings name the origin, and not just everybody.
+    is_named: bool,
+    may_write: bool,
 }
 
-/// Tells the browser that the page of `origin` may read this answer.
-pub(crate) fn share(api: Api, origin: &HeaderValue, answer: &mut HeaderMap) {
+impl Visitor {
+    /// The page that asks, if it may read what `route` answers.
+    #[must_use]
+    pub(crate) fn of(config: &Config, route: Option<&Route>, headers: &HeaderMap) -> Option<Self> {
+        if !is_on(config) || route.is_some_and(guard::is_private) {
+            return None;
+        }
+        let origin = headers.get(ORIGIN)?;
+        let names = |list: &[String]| list.iter().any(|one| one.as_bytes() == origin.as_bytes());
+        let may_write = names(&config.cors_write_origins);
+        let is_named = may_write || names(&config.cors_origins);
+        let may_read = is_named || config.cors_origins.iter().any(|one| one == "*");
+        may_read.then(|| Self { origin: origin.clone(), is_named, may_write })
+    }
+
+    /// Whether the page may send `method`.
+    fn may(&self, method: &str) -> bool {
+        self.may_write || READING.iter().any(|reading| reading.as_str() == method)
+    }
+}
+
+/// Whether pages of other sites are served at all.
+fn is_on(config: &Config) -> bool {
+    !config.cors_origins.is_empty() || !config.cors_write_origins.is_empty()
+}
+
+/// Tells the browser that the page may read this answer. Only a page whose origin is named gets at what the user's own
+/// login shows.
+pub(crate) fn share(api: Api, visitor: &Visitor, answer: &mut HeaderMap) {
     if answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         return;
     }
-    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, visitor.origin.clone());
     answer.append(VARY, HeaderValue::from_static("Origin"));
     let exposed = if api == Api::Panko { PANKO_EXPOSED } else { EXPOSED };
     answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
-    if api == Api::Panko {
+    if api == Api::Panko && visitor.is_named {
         answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
 }
@@ -53,23 +84,27 @@ pub(crate) fn share(api: Api, origin: &HeaderValue, answer: &mut HeaderMap) {
 /// Panko's root oslo.middleware lets the question through as a GET, and the version document is the body.
 pub(crate) fn preflight(
     route: &Route,
-    allowed: &[String],
+    config: &Config,
+    visitor: Option<&Visitor>,
     request: &mut Request<Incoming>,
 ) -> Option<HeaderMap> {
-    if request.method() != Method::OPTIONS || allowed.is_empty() || route.action(&Method::OPTIONS).is_some() {
+    if request.method() != Method::OPTIONS || !is_on(config) || route.action(&Method::OPTIONS).is_some() {
         return None;
     }
     let headers = request.headers();
     let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-    let is_known = origin(allowed, headers).is_some();
     let is_panko = route.api == Api::Panko;
-    if !is_known && !is_panko {
+    if visitor.is_none() && !is_panko {
         return None;
     }
     let mut answer = HeaderMap::new();
-    if is_known {
+    let may = |visitor: &&Visitor| !is_panko || asked.to_str().is_ok_and(|method| visitor.may(method));
+    if let Some(visitor) = visitor.filter(may) {
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECS));
-        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, if is_panko { asked } else { &route.allow }.clone());
+        answer.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            if is_panko { asked.clone() } else { methods(route, visitor) },
+        );
         if let Some(names) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
@@ -78,6 +113,13 @@ pub(crate) fn preflight(
         *request.method_mut() = Method::GET;
     }
     Some(answer)
+}
+
+/// What the page may send here.
+fn methods(route: &Route, visitor: &Visitor) -> HeaderValue {
+    let allowed = route.allow.to_str().unwrap_or_default().split(", ");
+    let names: Vec<&str> = allowed.filter(|method| visitor.may(method)).collect();
+    HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_odd| HeaderValue::from_static("GET"))
 }
 
 /// The answer to a preflight, but for its headers: nothing more is said.

@@ -27,6 +27,9 @@ pub(crate) enum Fault {
     /// The client stopped in the middle of its body.
     #[error("The rest of the request body did not arrive in time.")]
     Stalled,
+    /// More headers than services take.
+    #[error("The request has more than {0} headers.")]
+    TooManyHeaders(usize),
     /// The body is over the limit.
     #[error("The request body is larger than {0} bytes.")]
     TooLarge(u64),
@@ -70,6 +73,7 @@ impl Fault {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Stalled => StatusCode::REQUEST_TIMEOUT,
+            Self::TooManyHeaders(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
@@ -93,6 +97,7 @@ impl Fault {
             | Self::Conflict(_)
             | Self::MethodNotAllowed(_)
             | Self::Stalled
+            | Self::TooManyHeaders(_)
             | Self::TooLarge(_)
             | Self::Unreachable(_)
             | Self::NotInstalled(_)

@@ -4,6 +4,7 @@
 //! stranger's name. And a page may simply send forms or open websockets across sites: then `Origin` or
 //! `Sec-Fetch-Site` tell so (W3C, *Fetch Metadata Request Headers*). Programs send neither and pass.
 
+use crate::routes::{Owner, Page, Route};
 use hyper::Method;
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -42,7 +43,32 @@ fn ends_with_word(name: &str, word: &str) -> bool {
     last.eq_ignore_ascii_case(word)
 }
 
-/// Refuses what another site's page asks for, if it changes something or opens a websocket.
+/// Whether `route` is where logins, rights and secrets are made: no other site's page has any business there, whatever
+/// the settings say.
+#[must_use]
+pub(crate) fn is_private(route: &Route) -> bool {
+    match route.owner {
+        Owner::Service(_) => false,
+        Owner::Rewritten(..) => true,
+        Owner::Page(page) => match page {
+            Page::Index | Page::Livez | Page::Readyz | Page::Metrics | Page::Version | Page::Docs => false,
+            Page::Tokens
+            | Page::Token
+            | Page::Holders(_)
+            | Page::OAuthToken
+            | Page::OAuthRevoke
+            | Page::OAuthAuthorize
+            | Page::Sessions
+            | Page::Scopes
+            | Page::Audit
+            | Page::AuditVerify
+            | Page::Identity => true,
+        },
+    }
+}
+
+/// Refuses what another site's page asks for, if it changes something or opens a websocket, but for the pages of
+/// `allowed_origins`.
 ///
 /// # Errors
 /// [`Foreign::Page`].
@@ -57,7 +83,7 @@ pub(crate) fn check_page(
     }
     if let Some(origin) = headers.get(ORIGIN) {
         let origin = origin.to_str().map_err(|_odd| Foreign::Page)?;
-        let is_allowed = allowed_origins.iter().any(|allowed| allowed == "*" || allowed == origin);
+        let is_allowed = allowed_origins.iter().any(|allowed| allowed == origin);
         return if is_allowed || is_own(origin, headers) { Ok(()) } else { Err(Foreign::Page) };
     }
     match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {

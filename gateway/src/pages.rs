@@ -12,6 +12,8 @@ mod scopes;
 mod sessions;
 mod tokens;
 
+pub(crate) use ready::is_verbose;
+
 use crate::body::Body;
 use crate::fault::Fault;
 use crate::gateway::Gateway;

@@ -4,7 +4,7 @@ use crate::body::Body;
 use crate::fault::Fault;
 use crate::routes::Api;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use shared::server::REQUEST_ID_HEADER;
 use std::net::SocketAddr;
@@ -24,6 +24,17 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let id = uuid::Builder::from_random_bytes(rand::random::<u128>().to_ne_bytes()).into_uuid();
     let mut text = [0; 36];
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or(HeaderValue::from_static("none"))
+}
+
+/// What the client accepts; several headers are one (RFC 9110, section 5.3).
+pub(crate) fn accepted(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all(ACCEPT).iter();
+    let (first, second) = (values.next()?, values.next());
+    if second.is_none() {
+        return Some(first.clone());
+    }
+    let all: Vec<&[u8]> = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes).collect();
+    HeaderValue::from_bytes(&all.join(&b","[..])).ok()
 }
 
 /// One `Host`, and the one that the request line names if it names one (RFC 9112, section 3.2.2).

@@ -4,18 +4,20 @@
 use crate::body::{Body, Upload};
 use crate::fault::Fault;
 use crate::identity::{self, Caller, Credentials};
+use crate::limits::{BodyPlace, RETRY_AFTER_SECS};
 use crate::metrics::Underway;
 use crate::pages::{self, Call};
 use crate::proxy::{self, Forwarded, Plan};
 use crate::request::{
-    content_length, effective_method, preferred_wait_secs, redirect, request_id, rewrite, settle_host,
+    accepted, content_length, effective_method, preferred_wait_secs, redirect, request_id, rewrite,
+    settle_host,
 };
-use crate::routes::{Access, Action, Api, Class, Found, Owner, Page, Route, Service};
+use crate::routes::{Access, Action, Api, Class, Found, Owner, Page, Route, Service, table};
 use crate::server::{Door, Phase, Worker};
 use crate::shapes::{self, Asked};
 use crate::{cors, guard, waiting};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{EXPECT, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use shared::config::AuthMode;
 use shared::server::REQUEST_ID_HEADER;
@@ -69,16 +71,16 @@ pub(crate) async fn serve(
         phase.body();
     }
     let id = request_id(request.headers());
-    let asked = Asked { method: request.method().clone(), accept: request.headers().get(ACCEPT).cloned() };
+    let asked = Asked { method: request.method().clone(), accept: accepted(request.headers()) };
     let uri = request.uri().clone();
-    let origin = cors::origin(&worker.gateway.config.cors_origins, request.headers());
     let found = door.router.find(uri.path(), request.method());
     let (api, route) = match &found {
         Found::Route(route) | Found::Elsewhere(route, _) => (route.api, Some(*route)),
         Found::Unknown(api) => (*api, None),
     };
-    let preflight =
-        route.and_then(|route| cors::preflight(route, &worker.gateway.config.cors_origins, &mut request));
+    let config = &worker.gateway.config;
+    let visitor = cors::Visitor::of(config, route, request.headers());
+    let preflight = route.and_then(|route| cors::preflight(route, config, visitor.as_ref(), &mut request));
     let outcome = match entry.judge(found, &mut request, preflight.is_some()).await {
         Ok(Next::Forward(service, action, signed)) => {
             entry.forward(service, action, request, signed, &id).await
@@ -95,8 +97,8 @@ pub(crate) async fn serve(
         shapes::answer(api, &fault, &asked)
     });
     answer.headers_mut().extend(preflight.unwrap_or_default());
-    if let Some(origin) = origin {
-        cors::share(api, &origin, answer.headers_mut());
+    if let Some(visitor) = visitor {
+        cors::share(api, &visitor, answer.headers_mut());
     }
     answer.headers_mut().insert(REQUEST_ID, id.clone());
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -117,12 +119,14 @@ impl Entry<'_> {
         is_preflight: bool,
     ) -> Result<Next, Fault> {
         settle_host(request, self.local)?;
-        self.check_foreign(request)?;
-        self.check_rate(request.headers())?;
-        let api = match &found {
-            Found::Route(route) | Found::Elsewhere(route, _) => route.api,
-            Found::Unknown(api) => *api,
+        let (api, route) = match &found {
+            Found::Route(route) | Found::Elsewhere(route, _) => (route.api, Some(*route)),
+            Found::Unknown(api) => (*api, None),
         };
+        self.check_foreign(route, request)?;
+        if !route.is_some_and(is_probe) {
+            self.check_rate(request.headers())?;
+        }
         if api.is_snap() {
             // Snap asks for the password before it looks at the path.
             self.caller(api, Access::Permission, request).await?;
@@ -143,8 +147,14 @@ impl Entry<'_> {
         let gateway = &self.worker.gateway;
         let method = effective_method(route.api, request.method(), request.headers());
         let action = route.action(&method).ok_or_else(|| Fault::MethodNotAllowed(route.allow.clone()))?;
-        let is_public_page = route.owner == Owner::Page(Page::Metrics) && gateway.config.public_metrics;
-        let access = if is_public_page { Access::Public } else { action.access };
+        let tells_figures = match route.owner {
+            Owner::Page(Page::Metrics) => true,
+            Owner::Page(Page::Readyz) => pages::is_verbose(request.uri().query()),
+            Owner::Page(_) | Owner::Service(_) | Owner::Rewritten(..) => false,
+        };
+        let action = if tells_figures { table::FIGURES } else { action };
+        let is_public = tells_figures && gateway.config.public_metrics;
+        let access = if is_public { Access::Public } else { action.access };
         let caller = self.caller(route.api, access, request).await?;
         caller.check(access, || route.permission(action, request.uri().path()), route.api)?;
         let service = match route.owner {
@@ -182,9 +192,13 @@ impl Entry<'_> {
     ) -> Result<Response<Body>, Fault> {
         let limit_bytes = self.body_limit(action.class);
         if content_length(request.headers()).is_some_and(|bytes| bytes > limit_bytes) {
-            Upload::new(request.into_body(), 0, self.phase, self.started).discard();
+            self.discard(request);
             return Err(Fault::TooLarge(limit_bytes));
         }
+        let Ok(place) = self.body_place(service, action.class, &request) else {
+            self.discard(request);
+            return Err(Fault::TooMany { retry_after_secs: RETRY_AFTER_SECS });
+        };
         let is_socket = action.class == Class::Socket && proxy::is_asked(request.headers());
         let upgrade = is_socket.then(|| hyper::upgrade::on(&mut request));
         let wait_secs = preferred_wait_secs(request.headers()).filter(|_| action.class == Class::Ingest);
@@ -195,17 +209,44 @@ impl Entry<'_> {
             started: self.started,
             patience: self.patience(action.class),
         };
-        proxy::prepare(request.headers_mut(), self.forwarded(), signed, id.clone());
-        let mut request = request.map(|body| Upload::new(body, limit_bytes, self.phase, self.started));
+        proxy::prepare(request.headers_mut(), self.forwarded(), signed, id.clone())?;
+        let upload = |body| Upload::new(body, limit_bytes, self.phase, self.started).holding(place);
+        let mut request = request.map(upload);
         *request.version_mut() = hyper::Version::HTTP_11;
         let mut answer = proxy::forward(self.worker, plan, request, upgrade).await?;
+        if action.class == Class::Stream && answer.body().size_hint().exact().is_none() {
+            self.phase.streaming();
+        }
         if let Some(secs) = wait_secs {
             waiting::wait(self.worker, &mut answer, secs).await;
         }
         Ok(answer)
     }
 
-    fn check_foreign(&self, request: &Request<Incoming>) -> Result<(), Fault> {
+    /// Leave to send the body, if there is one.
+    fn body_place(
+        &self,
+        service: Service,
+        class: Class,
+        request: &Request<Incoming>,
+    ) -> Result<Option<BodyPlace>, Crowded> {
+        if request.body().is_end_stream() {
+            return Ok(None);
+        }
+        let gateway = &self.worker.gateway;
+        let address = identity::client_address(gateway, request.headers(), self.peer.ip());
+        gateway.places.take_body(service, class, address).map(Some).ok_or(Crowded)
+    }
+
+    /// Reads a refused body away, so that the client gets to read the refusal; but one that waits for leave to send it
+    /// reads at once, and is not asked for it.
+    fn discard(&self, request: Request<Incoming>) {
+        if !request.headers().contains_key(EXPECT) {
+            Upload::new(request.into_body(), 0, self.phase, self.started).discard();
+        }
+    }
+
+    fn check_foreign(&self, route: Option<&Route>, request: &Request<Incoming>) -> Result<(), Fault> {
         let gateway = &self.worker.gateway;
         let headers = request.headers();
         let verdict = match gateway.mode {
@@ -214,7 +255,9 @@ impl Entry<'_> {
             AuthMode::Secure if !Credentials::are_ambient(headers) => return Ok(()),
             AuthMode::Secure => Ok(()),
         };
-        let (is_upgrade, origins) = (proxy::is_asked(headers), &gateway.config.cors_origins);
+        let is_private = route.is_some_and(guard::is_private);
+        let origins = if is_private { &[] } else { gateway.config.cors_write_origins.as_slice() };
+        let is_upgrade = proxy::is_asked(headers);
         let verdict =
             verdict.and_then(|()| guard::check_page(request.method(), headers, is_upgrade, origins));
         verdict.map_err(|foreign| Fault::Forbidden(foreign.to_string()))
@@ -252,6 +295,14 @@ impl Entry<'_> {
             Class::Upload => timeouts.upload_secs,
         })
     }
+}
+
+/// The address has as many bodies under way as it may.
+struct Crowded;
+
+/// Whether the route tells an orchestrator how the gateway is: refused too often, it would be killed for being busy.
+fn is_probe(route: &Route) -> bool {
+    matches!(route.owner, Owner::Page(Page::Livez | Page::Readyz))
 }
 
 fn log_access(worker: &Worker, method: &Method, uri: &Uri, id: &HeaderValue, status: StatusCode, secs: f64) {

@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::routes::Api;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Response};
+use std::borrow::Cow;
 
 /// What a shape looks at; kept while the request itself goes on to a service.
 #[derive(Debug, Clone)]
@@ -23,9 +24,9 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The text of `Accept`, if there is one.
-    fn accept(&self) -> Option<&str> {
-        self.accept.as_ref()?.to_str().ok()
+    /// The text of `Accept`; nothing when there is none.
+    fn accept(&self) -> Cow<'_, str> {
+        self.accept.as_ref().map_or(Cow::Borrowed(""), |value| String::from_utf8_lossy(value.as_bytes()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The client's body on its way to a service: counted against the limit, watched for pauses.
 
 use super::BrokenBody;
+use crate::limits::BodyPlace;
 use crate::server::Phase;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -66,6 +67,8 @@ pub(crate) struct Upload {
     left_bytes: u64,
     state: UploadState,
     phase: Option<Phase>,
+    /// Held until all of it has passed.
+    place: Option<BodyPlace>,
 }
 
 impl Upload {
@@ -78,14 +81,21 @@ impl Upload {
         let progress = Progress { end: Cell::new(UploadEnd::Open), moved_at: Cell::new(started) };
         let state = UploadState { started, progress: Some(Rc::new(progress)) };
         let phase = Some(phase.clone());
-        Self { source: Some(source), limit_bytes, left_bytes: limit_bytes, state, phase }
+        Self { source: Some(source), limit_bytes, left_bytes: limit_bytes, state, phase, place: None }
+    }
+
+    /// The same, holding `place` until it is complete.
+    #[must_use]
+    pub(crate) fn holding(mut self, place: Option<BodyPlace>) -> Self {
+        self.place = place;
+        self
     }
 
     /// No body.
     #[must_use]
     pub(crate) fn empty(started: Instant) -> Self {
         let state = UploadState { started, progress: None };
-        Self { source: None, limit_bytes: 0, left_bytes: 0, state, phase: None }
+        Self { source: None, limit_bytes: 0, left_bytes: 0, state, phase: None, place: None }
     }
 
     /// How it is going.
@@ -109,6 +119,7 @@ impl Upload {
         if let Some(progress) = &self.state.progress {
             progress.end.set(end);
         }
+        self.place = None;
         if end == UploadEnd::Complete
             && let Some(phase) = self.phase.take()
         {

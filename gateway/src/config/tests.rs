@@ -31,7 +31,7 @@ fn a_mode_that_is_set_holds_on_every_address() {
 #[test]
 fn values_that_cannot_work_are_refused_by_name() {
     type Change = fn(&mut Config);
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 12] = [
         ("gateway.upstreams.tasks: expected http://host:port, found tasks:9000", |config| {
             config.upstreams.tasks = vec!["http://a".into(), "tasks:9000".into()];
         }),
@@ -43,8 +43,23 @@ fn values_that_cannot_work_are_refused_by_name() {
         ("gateway.cors_origins: no origin: example.com", |config| {
             config.cors_origins = vec!["example.com".into()];
         }),
-        ("gateway.limits: a limit of 0 would answer nobody", |config| config.limits.max_in_flight = 0),
-        ("gateway.timeouts: a time of 0 would answer nobody", |config| config.timeouts.answer_secs = 0),
+        ("gateway.cors_write_origins: no origin: *", |config| config.cors_write_origins = vec!["*".into()]),
+        ("gateway.limits.max_in_flight: expected 1 to 1000000, found 0", |config| {
+            config.limits.max_in_flight = 0;
+        }),
+        // tokio's semaphore panics above an eighth of this.
+        ("gateway.limits.max_connections: expected 1 to 1000000, found 18446744073709551615", |config| {
+            config.limits.max_connections = usize::MAX;
+        }),
+        ("gateway.timeouts.answer_secs: expected 1 to 86400, found 18446744073709551615", |config| {
+            config.timeouts.answer_secs = u64::MAX;
+        }),
+        ("gateway.timeouts.keep_alive_secs: expected 1 to 86400, found 0", |config| {
+            config.timeouts.keep_alive_secs = 0;
+        }),
+        ("gateway.timeouts.connect_millis: expected 1 to 60000, found 60001", |config| {
+            config.timeouts.connect_millis = 60_001;
+        }),
         ("gateway.dns_refresh_secs: expected 1 to 3600", |config| config.dns_refresh_secs = 0),
     ];
     for (expected, change) in cases {

@@ -6,11 +6,12 @@ use hyper::Response;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue, VARY};
 use serde_json::{Value, json};
 
-/// The APIs: name, where they come from, their first path.
+/// The APIs: name, where they come from, their first path. Events v2 starts with what anybody may ask, as a browser does
+/// when the link is followed: its lists want a user and a project.
 const APIS: [(&str, &str, &str); 8] = [
     ("Events", "StackTach v3", "/v1/events"),
     ("Streams", "StackTach v3", "/v1/streams"),
-    ("Events v2", "OpenStack Panko", "/v2/events"),
+    ("Events v2", "OpenStack Panko", "/v2/capabilities"),
     ("Plugins", "Snap", "/v1/plugins"),
     ("Tasks", "Snap", "/v1/tasks"),
     ("Tribe", "Snap", "/v1/tribe/agreements"),

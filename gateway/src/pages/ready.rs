@@ -16,12 +16,18 @@ use tokio::time::Instant;
 /// Longest time one check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Whether the query asks how every service is.
+#[must_use]
+pub(crate) fn is_verbose(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|word| word.starts_with("verbose")))
+}
+
 /// 200 when the gateway itself can work. With `verbose` the services count too, and each is named: a balancer in front
 /// of gateways must not drop them all because one service is away, but a person wants to know.
 pub(super) async fn report(worker: &Rc<Worker>, query: Option<&str>) -> Response<Body> {
-    let is_verbose = query.is_some_and(|query| query.split('&').any(|word| word.starts_with("verbose")));
+    let is_verbose = is_verbose(query);
     let mut checks = Map::new();
-    checks.insert("database".into(), outcome(database(worker).await));
+    checks.insert("database".into(), outcome(database(worker).await.map_err(str::to_owned)));
     if is_verbose {
         let installed = worker.backends.iter().filter(|backend| backend.is_installed());
         let states = installed.map(async |backend| (backend.service.name(), service(backend).await));
@@ -45,13 +51,20 @@ fn outcome(state: Result<(), String>) -> Value {
     state.map_or_else(|cause| format!("failed: {cause}"), |()| "ok".into()).into()
 }
 
-async fn database(worker: &Worker) -> Result<(), String> {
+/// The cause goes to the log: it may name hosts and users.
+async fn database(worker: &Worker) -> Result<(), &'static str> {
     let ping = worker.gateway.accounts.db().read(|conn| {
         use diesel::connection::SimpleConnection;
         conn.batch_execute("SELECT 1").map_err(DbError::from)
     });
-    let outcome = tokio::time::timeout(CHECK_TIMEOUT, ping).await;
-    outcome.map_err(|_elapsed| "no answer in time".to_owned())?.map_err(|cause| cause.to_string())
+    match tokio::time::timeout(CHECK_TIMEOUT, ping).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(cause)) => {
+            log::warn!("not ready: the database does not answer: {cause}");
+            Err("not reachable")
+        }
+        Err(_elapsed) => Err("no answer in time"),
+    }
 }
 
 /// Every replica is asked; those that are not ready are named.

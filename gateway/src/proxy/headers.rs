@@ -1,9 +1,16 @@
 //! Which headers pass: those about the message do, those about one connection or about who calls do not
 //! (RFC 9110, section 7.6.1).
 
+use crate::fault::Fault;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use shared::identity;
 use shared::server::REQUEST_ID_HEADER;
+
+/// Headers that services take in one request; past them they answer without a word.
+const SERVICE_HEADERS: usize = 96;
+
+/// Headers that frame the body, which are added when the request goes out.
+const FRAMING_HEADERS: usize = 1;
 
 /// Everything between gateway and services begins so; a client can never send it.
 const INTERNAL: &str = "x-quintet-";
@@ -21,12 +28,15 @@ const IDENTITY: HeaderName = HeaderName::from_static(identity::HEADER);
 const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
 
 /// Makes a client's headers ready for a service.
+///
+/// # Errors
+/// [`Fault::TooManyHeaders`] when there are more than it takes.
 pub(crate) fn prepare(
     headers: &mut HeaderMap,
     forwarded: Forwarded,
     signed: HeaderValue,
     request_id: HeaderValue,
-) {
+) -> Result<(), Fault> {
     strip(headers, |name| match name {
         "authorization" | "expect" | "x-auth-token" | "x-user-id" | "x-project-id" | "x-roles"
         | "x-identity-status" | "x-service-token" => true,
@@ -38,6 +48,8 @@ pub(crate) fn prepare(
     });
     headers.insert(IDENTITY, signed);
     headers.insert(REQUEST_ID, request_id);
+    let most = SERVICE_HEADERS - FRAMING_HEADERS;
+    if headers.len() > most { Err(Fault::TooManyHeaders(most)) } else { Ok(()) }
 }
 
 /// Makes a service's headers ready for the client.

@@ -435,7 +435,7 @@ const OAUTH: &[&str] = &["/api/{version}/oauth", "/oauth", "/oauth2", "/v1/oauth
 const PANKO_ROOT: &[Area] = &[Area {
     api: Panko,
     owner: Service(Events),
-    slash: Same,
+    slash: Unknown,
     prefixes: &[""],
     rows: &[
         ("/", &[get("").access(Public), head("").access(Public)]),
@@ -479,7 +479,7 @@ pub(crate) const PAGES: &[(&str, Pages, &[Action])] = &[
     ("/livez", Pages::Livez, PUBLIC_GET),
     ("/readyz", Pages::Readyz, PUBLIC_GET),
     ("/version", Pages::Version, PUBLIC_GET),
-    ("/metrics", Pages::Metrics, &[get("cloud->gateway->metrics")]),
+    ("/metrics", Pages::Metrics, &[METRICS]),
     ("/docs", Pages::Docs, PUBLIC_GET),
     ("/docs/{*file}", Pages::Docs, PUBLIC_GET),
     ("/admin/tokens", Pages::Tokens, &[get("").access(Admin), post("").access(Admin)]),
@@ -491,6 +491,11 @@ pub(crate) const PAGES: &[(&str, Pages, &[Action])] = &[
     // The caller is a service, which signs for itself.
     ("/internal/identity", Pages::Identity, &[post("").access(Public)]),
 ];
+
+const METRICS: Action = get("cloud->gateway->metrics");
+
+/// What it takes to see figures, wherever they are shown.
+pub(crate) const FIGURES: &Action = &METRICS;
 
 const PUBLIC_GET: &[Action] = &[get("").access(Public), head("").access(Public)];
 

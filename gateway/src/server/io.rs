@@ -1,8 +1,13 @@
 //! A client's socket that does not wait for ever: neither for the rest of a request, nor for the next one, nor for a
-//! reader that has stopped reading.
+//! reader that has stopped reading, nor for one that has gone.
+//!
+//! A client may close its side when it has asked and still get its answer (RFC 9112, section 9.6), so the end of what it
+//! sends says nothing while it is our turn. A reset does, and so does the end while an answer goes on without end: who
+//! watches stays on the line.
 
 use crate::alarm::Alarm;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -24,6 +29,8 @@ const HEAD: u8 = 1;
 const BODY: u8 = 2;
 /// Nothing: it is our turn, or a websocket's.
 const ANSWERING: u8 = 3;
+/// That it stays: the answer goes on until somebody ends it.
+const STREAMING: u8 = 4;
 
 impl Phase {
     /// The next request is welcome.
@@ -41,6 +48,11 @@ impl Phase {
         self.0.store(ANSWERING, Relaxed);
     }
 
+    /// The answer will not end by itself.
+    pub(crate) fn streaming(&self) {
+        self.0.store(STREAMING, Relaxed);
+    }
+
     /// The body is complete. When the answer has been faster than the body, this comes too late to matter.
     pub(crate) fn body_complete(&self) {
         // Whether it was still awaited is of no interest.
@@ -55,6 +67,36 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
     /// For a head; between two pieces of a body or of our answer.
     pub(super) busy: Duration,
+    /// Bytes of a body that must come in a second on average, beyond the time of `busy`; 0 asks for none.
+    pub(super) body_bytes_per_sec: u64,
+}
+
+/// How a body comes in. Only the time counts in which we waited for the client, not that in which a service was slow.
+#[derive(Debug, Default)]
+struct Pace {
+    bytes: u64,
+    waited: Duration,
+    waiting_since: Option<Instant>,
+}
+
+impl Pace {
+    /// So many bytes came.
+    fn came(&mut self, bytes: usize) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += since.elapsed();
+        }
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// How long the next bytes may take.
+    fn left(&mut self, now: Instant, patience: Patience) -> Duration {
+        self.waiting_since.get_or_insert(now);
+        let Some(millis) = self.bytes.saturating_mul(1000).checked_div(patience.body_bytes_per_sec) else {
+            return patience.busy;
+        };
+        let all = patience.busy.saturating_add(Duration::from_millis(millis));
+        all.saturating_sub(self.waited).min(patience.busy)
+    }
 }
 
 /// A client's socket.
@@ -64,6 +106,7 @@ pub(super) struct ClientIo {
     patience: Patience,
     /// The phase in which we wait, and until when.
     reading: Option<(u8, Instant)>,
+    pace: Pace,
     writing: Option<Instant>,
     read_alarm: Alarm,
     write_alarm: Option<Alarm>,
@@ -72,14 +115,18 @@ pub(super) struct ClientIo {
 impl ClientIo {
     pub(super) fn new(stream: TcpStream, phase: Phase, patience: Patience) -> Self {
         let read_alarm = Alarm::new(patience.idle);
-        Self { stream, phase, patience, reading: None, writing: None, read_alarm, write_alarm: None }
+        let pace = Pace::default();
+        Self { stream, phase, patience, reading: None, pace, writing: None, read_alarm, write_alarm: None }
     }
 
     /// Bytes came. A head has its time from the first byte on, a body from its last.
-    fn note_read(&mut self) {
+    fn note_read(&mut self, bytes: usize) {
         match self.phase.0.load(Relaxed) {
             IDLE => self.phase.0.store(HEAD, Relaxed),
-            BODY => self.reading = None,
+            BODY => {
+                self.reading = None;
+                self.pace.came(bytes);
+            }
             _ => (),
         }
     }
@@ -87,14 +134,21 @@ impl ClientIo {
     /// No bytes came: whether it has been too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let phase = self.phase.0.load(Relaxed);
-        if phase == ANSWERING {
+        if matches!(phase, ANSWERING | STREAMING) {
             // Nobody says when this phase ends; so it is looked up now and then.
             self.read_alarm.poll_again(cx, self.patience.idle);
             return Poll::Pending;
         }
         let deadline = match self.reading {
             Some((since, deadline)) if since == phase => deadline,
-            _ => Instant::now() + if phase == IDLE { self.patience.idle } else { self.patience.busy },
+            _ => {
+                let now = Instant::now();
+                now + match phase {
+                    IDLE => self.patience.idle,
+                    BODY => self.pace.left(now, self.patience),
+                    _ => self.patience.busy,
+                }
+            }
         };
         self.reading = Some((phase, deadline));
         ready!(self.read_alarm.poll_until(cx, deadline));
@@ -106,6 +160,7 @@ impl ClientIo {
             self.writing = None;
             // The next request is waited for from now on, not from before this answer.
             self.reading = None;
+            self.pace = Pace::default();
             return outcome;
         }
         let busy = self.patience.busy;
@@ -113,6 +168,25 @@ impl ClientIo {
         let alarm = self.write_alarm.get_or_insert_with(|| Alarm::new(busy));
         ready!(alarm.poll_until(cx, deadline));
         Poll::Ready(Err(stopped()))
+    }
+}
+
+impl ClientIo {
+    /// Whether the client has gone. While it is our turn nothing is read, so nobody else would see it; the look costs
+    /// nothing as long as nothing comes.
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let phase = self.phase.0.load(Relaxed);
+        if !matches!(phase, ANSWERING | STREAMING) {
+            return Poll::Pending;
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        match ready!(self.stream.poll_peek(cx, &mut ReadBuf::uninit(&mut byte))) {
+            Err(cause) => Poll::Ready(cause),
+            Ok(0) if phase == STREAMING => {
+                Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "the client has gone"))
+            }
+            Ok(_) => Poll::Pending,
+        }
     }
 }
 
@@ -126,11 +200,12 @@ impl AsyncRead for ClientIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         match outcome {
             Poll::Pending => self.poll_patience(cx),
             Poll::Ready(_) => {
-                self.note_read();
+                self.note_read(buf.filled().len() - before);
                 outcome
             }
         }
@@ -156,7 +231,11 @@ impl AsyncWrite for ClientIo {
         self.stream.is_write_vectored()
     }
 
+    /// Comes each time the connection has looked whether there is more to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(cause) = self.poll_gone(cx) {
+            return Poll::Ready(Err(cause));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

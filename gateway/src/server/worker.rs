@@ -39,7 +39,7 @@ pub(super) struct Arrival {
 /// A worker as the accepting task sees it.
 pub(crate) struct WorkerHandle {
     connections: Arc<AtomicUsize>,
-    arrivals: mpsc::UnboundedSender<Arrival>,
+    arrivals: mpsc::UnboundedSender<(Arrival, Counted)>,
 }
 
 impl WorkerHandle {
@@ -51,8 +51,8 @@ impl WorkerHandle {
 
     /// Gives the worker a connection. Each holds a place of a bounded number, so the way is never full.
     pub(super) fn hand(&self, arrival: Arrival) {
-        self.connections.fetch_add(1, Relaxed);
-        if self.arrivals.send(arrival).is_err() {
+        let counted = Counted::new(&self.connections);
+        if self.arrivals.send((arrival, counted)).is_err() {
             log::warn!("connection dropped: its worker has ended");
         }
     }
@@ -74,7 +74,6 @@ pub(crate) struct Worker {
     pub(crate) timers: Timers,
     /// Told when this worker is to end.
     pub(crate) stop: Stop,
-    connections: Arc<AtomicUsize>,
     /// Held by everything that is still under way.
     alive: mpsc::Sender<()>,
     drain: Rc<Drain>,
@@ -91,8 +90,7 @@ impl Worker {
         number: usize,
     ) -> io::Result<(WorkerHandle, std::thread::JoinHandle<()>)> {
         let (arrivals, arriving) = mpsc::unbounded_channel();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let handle = WorkerHandle { connections: Arc::clone(&connections), arrivals };
+        let handle = WorkerHandle { connections: Arc::default(), arrivals };
         // The runtime cannot move between threads; how its making went comes back this way.
         let (started, starting) = std::sync::mpsc::sync_channel(1);
         let work =
@@ -100,7 +98,7 @@ impl Worker {
                 Ok(runtime) => {
                     // The starter waits for this.
                     let _ = started.send(Ok(()));
-                    runtime.block_on(run(gateway, number, connections, arriving));
+                    runtime.block_on(run(gateway, number, arriving));
                 }
                 Err(cause) => {
                     let _ = started.send(Err(cause));
@@ -130,8 +128,7 @@ impl Worker {
 async fn run(
     gateway: Arc<Gateway>,
     number: usize,
-    connections: Arc<AtomicUsize>,
-    mut arriving: mpsc::UnboundedReceiver<Arrival>,
+    mut arriving: mpsc::UnboundedReceiver<(Arrival, Counted)>,
 ) {
     let (alive, mut all_ended) = mpsc::channel(1);
     let grace = gateway.grace;
@@ -143,15 +140,15 @@ async fn run(
         timers: gateway.metrics.timers(),
         gateway,
         stop: Stop::default(),
-        connections,
         alive,
         drain: Rc::default(),
     });
-    while let Some(arrival) = arriving.recv().await {
+    while let Some((arrival, counted)) = arriving.recv().await {
         match tokio::net::TcpStream::from_std(arrival.stream) {
             Ok(stream) => {
+                let held = (arrival.place, counted);
                 let connection =
-                    serve_connection(Rc::clone(&worker), stream, arrival.peer, arrival.door, arrival.place);
+                    serve_connection(Rc::clone(&worker), stream, arrival.peer, arrival.door, held);
                 worker.spawn(connection);
             }
             Err(cause) => log::warn!("connection lost on its way to a worker: {cause}"),
@@ -170,6 +167,13 @@ async fn run(
 /// Counts a connection for as long as it lives.
 struct Counted(Arc<AtomicUsize>);
 
+impl Counted {
+    fn new(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
@@ -181,15 +185,15 @@ async fn serve_connection(
     stream: tokio::net::TcpStream,
     peer: SocketAddr,
     door: Arc<Door>,
-    _place: OwnedSemaphorePermit,
+    _held: (OwnedSemaphorePermit, Counted),
 ) {
-    let _counted = Counted(Arc::clone(&worker.connections));
     let (limits, timeouts) = (&worker.gateway.config.limits, &worker.gateway.config.timeouts);
     let phase = Phase::default();
     let Ok(local) = stream.local_addr() else { return };
     let patience = Patience {
         idle: Duration::from_secs(timeouts.keep_alive_secs),
         busy: Duration::from_secs(timeouts.client_secs),
+        body_bytes_per_sec: limits.min_body_bytes_per_sec,
     };
     let io = ClientIo::new(stream, phase.clone(), patience);
     let service = {
@@ -200,6 +204,7 @@ async fn serve_connection(
     };
     let connection = http1::Builder::new()
         .header_read_timeout(None)
+        .half_close(true)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(READ_BUFFER_BYTES))
         .serve_connection(TokioIo::new(io), service)
@@ -217,5 +222,23 @@ async fn serve_connection(
     });
     if let Err(cause) = outcome.await {
         log::debug!("connection from {peer} ended: {cause}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_cannot_be_handed_over_is_not_counted() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = listener.local_addr().unwrap();
+        let stream = std::net::TcpStream::connect(peer).unwrap();
+        let place = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (arrivals, arriving) = mpsc::unbounded_channel();
+        let handle = WorkerHandle { connections: Arc::default(), arrivals };
+        drop(arriving);
+        handle.hand(Arrival { stream, peer, door: Arc::new(Door::new(None)), place });
+        assert_eq!(handle.connections(), 0);
     }
 }

@@ -17,7 +17,7 @@ const TEXT_XML: &str = "text/xml";
 pub(crate) const REQUEST_ID: &str = "x-openstack-request-id";
 
 pub(super) fn answer(fault: &Fault, asked: &Asked) -> Response<Body> {
-    let accepted = Accepted::read(asked.accept());
+    let accepted = Accepted::read(&asked.accept());
     let mut answer = if accepted.is_xml {
         text(fault, XML, format!("<error_message>{}</error_message>", xml(fault, &accepted)))
     } else {
@@ -116,8 +116,8 @@ enum Page {
 }
 
 impl Accepted {
-    fn read(header: Option<&str>) -> Self {
-        let accept = Accept::parse(header.unwrap_or_default());
+    fn read(header: &str) -> Self {
+        let accept = Accept::parse(header);
         let answer =
             if matches!(accept.text(), "" | "*/*") { None } else { accept.preferred(&[XML, TEXT_XML, JSON]) };
         let page = match accept.acceptable(&["text/html", JSON]) {

@@ -49,6 +49,7 @@ fn router_answer(fault: &Fault) -> Option<Response<Body>> {
         | Fault::Forbidden(_)
         | Fault::Conflict(_)
         | Fault::Stalled
+        | Fault::TooManyHeaders(_)
         | Fault::TooLarge(_)
         | Fault::TooMany { .. }
         | Fault::Unreachable(_)

@@ -23,6 +23,7 @@ pub(super) fn answer(fault: &Fault, asked: &Asked) -> Response<Body> {
         | Fault::Forbidden(_)
         | Fault::Conflict(_)
         | Fault::Stalled
+        | Fault::TooManyHeaders(_)
         | Fault::TooLarge(_)
         | Fault::TooMany { .. }
         | Fault::Unreachable(_)

@@ -73,6 +73,11 @@ async fn unknown_paths_and_methods_wear_the_owners_shape() {
     let answer =
         gateway.ask_at("panko", &request("GET", "/nowhere", "accept: application/json\r\n", "")).await;
     assert_eq!(answer.json()["error_message"]["title"], "Not Found");
+    for path in ["/healthcheck/", "//"] {
+        let answer = gateway.ask_at("panko", &request("GET", path, "accept: application/json\r\n", "")).await;
+        let title = answer.json()["error_message"]["title"].clone();
+        assert_eq!((answer.status(), title), (404, "Not Found".into()), "{path}");
+    }
     let answer = gateway.ask_at("stacktach", &get("/nowhere")).await;
     assert_eq!((answer.status(), answer.text()), (404, ""));
     let answer = gateway.ask_at("snap", &get("/nowhere")).await;

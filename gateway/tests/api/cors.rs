@@ -89,6 +89,54 @@ async fn other_apis_answer_a_preflight_with_their_methods() {
     let (gateway, _service) = with_origins(&["*"]).await;
     let answer = gateway.ask(&preflight("/v1/streams/7", "http://any.example")).await;
     assert_eq!(answer.status(), 204);
-    assert_eq!(answer.header("access-control-allow-methods"), Some("GET, HEAD, PUT, DELETE, OPTIONS"));
+    assert_eq!(answer.header("access-control-allow-methods"), Some("GET, HEAD, OPTIONS"), "reading alone");
     assert_eq!(answer.header("access-control-allow-origin"), Some("http://any.example"));
+}
+
+#[tokio::test]
+async fn everybody_may_read_but_nobody_with_the_users_login() {
+    let (gateway, _service) = with_origins(&["*", VALID]).await;
+    for (origin, credentials) in [("http://any.example", None), ("null", None), (VALID, Some("true"))] {
+        for asked in [
+            preflight("/v2/events", origin),
+            request("GET", "/v2/events", &format!("origin: {origin}\r\n"), ""),
+        ] {
+            let answer = gateway.ask(&asked).await;
+            assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+            assert_eq!(answer.header("access-control-allow-credentials"), credentials, "{origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_that_may_write_are_told_so() {
+    let service = Service::new().await.automatic(|_| answer("200 OK", "", ""));
+    let setup = Setup::default().service("events", &service.url).service("streams", &service.url);
+    let setup = setup.with(|config| {
+        config.cors_origins = vec!["http://reader.example".to_owned()];
+        config.cors_write_origins = vec![VALID.to_owned()];
+    });
+    let gateway = setup.start().await;
+    let methods = async |path: &str, origin: &str, asked: &str| {
+        let headers = format!("origin: {origin}\r\naccess-control-request-method: {asked}\r\n");
+        let answer = gateway.ask(&request("OPTIONS", path, &headers, "")).await;
+        answer.header("access-control-allow-methods").map(str::to_owned)
+    };
+    let all = Some("GET, HEAD, PUT, DELETE, OPTIONS".to_owned());
+    assert_eq!(methods("/v1/streams/7", VALID, "DELETE").await, all);
+    assert_eq!(
+        methods("/v1/streams/7", "http://reader.example", "DELETE").await,
+        Some("GET, HEAD, OPTIONS".into())
+    );
+    assert_eq!(methods("/v2/events", VALID, "POST").await, Some("POST".into()));
+    assert_eq!(methods("/v2/events", "http://reader.example", "POST").await, None);
+    let headers = format!("origin: {VALID}\r\n");
+    for (method, path) in [("POST", "/v2/events"), ("DELETE", "/v1/streams/7"), ("GET", "/v1/events")] {
+        let answer = gateway.ask(&request(method, path, &headers, "")).await;
+        assert_eq!(
+            (answer.status(), answer.header("access-control-allow-origin")),
+            (200, Some(VALID)),
+            "{path}"
+        );
+    }
 }

@@ -10,7 +10,7 @@ async fn foreign_hosts_and_pages_are_refused_before_any_service_hears_of_them() 
         .service("dtrace", &service.url)
         .with(|config| {
             config.hosts = vec!["Quintet.internal".into()];
-            config.cors_origins = vec!["https://grafana.example".into()];
+            config.cors_write_origins = vec!["https://grafana.example".into()];
         })
         .start()
         .await;
@@ -75,4 +75,55 @@ async fn the_refusal_wears_the_shape_of_the_api() {
     assert_eq!(answer.json(), serde_json::json!({ "title": "Forbidden", "description": words }));
     let answer = gateway.ask(&request("DELETE", "/annotation/7", foreign, "")).await;
     assert_eq!(answer.json(), serde_json::json!({ "error": words }));
+}
+
+#[tokio::test]
+async fn pages_that_may_read_may_not_write() {
+    let service = Service::new().await;
+    let gateway = Setup::default()
+        .service("tasks", &service.url)
+        .service("events", &service.url)
+        .service("dtrace", &service.url)
+        .with(|config| config.cors_origins = vec!["*".into(), "https://reader.example".into()])
+        .start()
+        .await;
+    // What a form or a simple fetch can send without asking first.
+    for origin in ["http://evil.example", "https://reader.example"] {
+        let headers = format!("origin: {origin}\r\ncontent-type: text/plain\r\n");
+        for path in
+            ["/admin/tokens", "/v1/users", "/oauth/token", "/v1/plugins", "/v1/notifications", "/v2/events"]
+        {
+            let refused = gateway.ask(&request("POST", path, &headers, "{\"name\":\"x\"}")).await;
+            assert_eq!(refused.status(), 403, "{path} from {origin}");
+        }
+        let socket =
+            format!("{headers}connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\n");
+        assert_eq!(gateway.ask(&request("GET", "/dtrace/u/stream", &socket, "")).await.status(), 403);
+    }
+}
+
+#[tokio::test]
+async fn no_origin_is_good_enough_where_rights_are_made() {
+    let friend = "https://friend.example";
+    let gateway = Setup::default()
+        .with(|config| config.cors_write_origins = vec![friend.into()])
+        .service("events", "http://127.0.0.1:9")
+        .start()
+        .await;
+    let headers = format!("origin: {friend}\r\n");
+    let read_only = format!("{headers}access-control-request-method: GET\r\n");
+    for path in ["/admin/tokens", "/admin/audit", "/admin/scopes", "/v1/users", "/v1/clients", "/v1/roles"] {
+        let read = gateway.ask(&request("GET", path, &headers, "")).await;
+        assert_eq!((read.status(), read.header("access-control-allow-origin")), (200, None), "{path}");
+        let asked = gateway.ask(&request("OPTIONS", path, &read_only, "")).await;
+        assert_eq!(asked.header("access-control-allow-origin"), None, "{path}");
+        assert_eq!(asked.header("access-control-allow-methods"), None, "{path}");
+    }
+    for path in ["/admin/tokens", "/v1/users", "/oauth/token", "/oauth/auth", "/api/0.1.0/sessions"] {
+        assert_eq!(gateway.ask(&request("POST", path, &headers, "{}")).await.status(), 403, "{path}");
+    }
+    assert_eq!(
+        gateway.ask(&request("DELETE", "/admin/events/dead-letters", &headers, "")).await.status(),
+        403
+    );
 }

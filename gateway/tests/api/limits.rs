@@ -113,14 +113,14 @@ async fn one_area_cannot_take_all_places() {
     assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
     assert_eq!(refused.json()["description"], "The events service is busy or recovering.");
     assert_eq!(gateway.ask(&get("/v1/tasks")).await.status(), 200, "other areas go on");
-    // A place is free when the answer has passed, and also when its client has gone.
+    // A place is free when the answer has passed, and also when its client has broken off.
     let (mut client, mut wire) = holders.pop().unwrap();
     wire.send(answer("200 OK", "", "x")).await;
     assert_eq!(client.message().await.unwrap().status(), 200);
     client.send(get("/v2/events")).await;
     wire.message().await.unwrap();
     assert_eq!(gateway.ask(&get("/v1/events")).await.status(), 503);
-    drop(client);
+    client.reset();
     assert!(wire.is_ended().await);
     let mut next = gateway.connect().await;
     next.send(get("/v2/events")).await;
@@ -169,6 +169,128 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     }
     assert_eq!(statuses[..10], [200; 10], "one a second, ten at once");
     assert_eq!(statuses[11], 429);
+    for probe in ["/livez", "/readyz"] {
+        assert_eq!(
+            gateway.ask(&get(probe)).await.status(),
+            200,
+            "{probe}: an orchestrator is never turned away"
+        );
+    }
+}
+
+#[tokio::test]
+async fn headers_beyond_what_services_take_are_refused_in_the_shape_of_the_api() {
+    let service =
+        Service::new().await.automatic(|request| answer("200 OK", "", &request.headers.len().to_string()));
+    let setup = Setup::default().service("events", &service.url).service("annotate", &service.url);
+    let gateway = setup.start().await;
+    let many = |count: usize| (0..count).map(|number| format!("x-{number}: 1\r\n")).collect::<String>();
+    // Services take 96. Host and the three that the gateway adds are among them: identity, id, and one to frame bodies.
+    let passed = gateway.ask(&request("GET", "/v1/events", &many(92), "")).await;
+    assert_eq!((passed.status(), passed.text()), (200, "95"));
+    let words = "The request has more than 95 headers.";
+    for (path, pointer) in [
+        ("/v1/events", "/description"),
+        ("/v2/events", "/error_message/faultstring"),
+        ("/annotation/query", "/error"),
+    ] {
+        let refused = gateway.ask(&request("GET", path, &many(93), "")).await;
+        let said = refused.json().pointer(pointer).cloned();
+        assert_eq!((refused.status(), said), (431, Some(words.into())), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_a_body_that_is_refused() {
+    let setup =
+        Setup::default().service("events", "http://127.0.0.1:9").service("annotate", "http://127.0.0.1:9");
+    let gateway = setup.start().await;
+    for (method, path) in [
+        ("POST", "/admin/tokens"),
+        ("POST", "/v1/users"),
+        ("POST", "/oauth/token"),
+        ("DELETE", "/admin/events/dead-letters"),
+        ("POST", "/admin/events/dead-letters/replay"),
+        ("POST", "/v1/notifications"),
+        ("POST", "/annotation"),
+    ] {
+        let mut client = gateway.connect().await;
+        let headers =
+            "content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 10000000000\r\n";
+        client.send(request(method, path, headers, "")).await;
+        assert_eq!(client.message().await.unwrap().status(), 413, "{method} {path}");
+        assert!(client.is_ended().await, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_must_keep_up_a_least_rate() {
+    let service = Service::new().await;
+    let setup = Setup::default().service("events", &service.url).with(|config| {
+        config.timeouts.client_secs = 1;
+        config.limits.min_body_bytes_per_sec = 1000;
+    });
+    let gateway = setup.start().await;
+    let head = "POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4000\r\n\r\n";
+    let pause = std::time::Duration::from_millis(400);
+    let mut fast = gateway.connect().await;
+    fast.send(head).await;
+    let mut wire = service.accept().await;
+    wire.head().await.unwrap();
+    // Four times 400 ms are longer than the second that a client has, but a thousand bytes earn another second each time.
+    for _ in 0..4 {
+        tokio::time::sleep(pause).await;
+        fast.send("x".repeat(1000)).await;
+        wire.exactly(1000).await;
+    }
+    wire.send(answer("200 OK", "", "")).await;
+    assert_eq!(fast.message().await.unwrap().status(), 200);
+    let mut slow = gateway.connect().await;
+    slow.send(head).await;
+    let started = std::time::Instant::now();
+    let refused = loop {
+        assert!(started.elapsed().as_secs() < 10, "a byte now and then is enough");
+        slow.send("x").await;
+        if let Ok(answer) = tokio::time::timeout(pause, slow.message()).await {
+            break answer.unwrap();
+        }
+    };
+    assert_eq!((refused.status(), refused.json()["title"].as_str()), (408, Some("Request Timeout")));
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_all_places_with_bodies_that_never_come() {
+    let service = Service::new().await;
+    let setup =
+        Setup::default().service("events", &service.url).with(|config| config.limits.max_in_flight = 4);
+    let gateway = setup.start().await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut client = gateway.connect().await;
+        client.send("POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{").await;
+        let mut wire = service.accept().await;
+        wire.head().await.unwrap();
+        wire.exactly(1).await;
+        slow.push((client, wire));
+    }
+    let refused = gateway.ask(&request("POST", "/v1/notifications", "", "{}")).await;
+    assert_eq!((refused.status(), refused.header("retry-after")), (429, Some("1")));
+    assert_eq!(refused.json()["title"], "Too Many Requests");
+    let mut reader = gateway.connect().await;
+    reader.send(get("/v1/events")).await;
+    let mut wire = service.accept().await;
+    wire.message().await.unwrap();
+    wire.send(answer("200 OK", "", "")).await;
+    assert_eq!(reader.message().await.unwrap().status(), 200, "who sends no body is let in");
+    // A body that is complete makes room, though its answer is not there yet.
+    let (client, taken) = &mut slow[0];
+    client.send("}").await;
+    assert_eq!(taken.exactly(1).await, b"}");
+    let mut next = gateway.connect().await;
+    next.send(request("POST", "/v1/notifications", "", "{}")).await;
+    wire.message().await.unwrap();
+    wire.send(answer("202 Accepted", "", "")).await;
+    assert_eq!(next.message().await.unwrap().status(), 202);
 }
 
 #[tokio::test]

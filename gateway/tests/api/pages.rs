@@ -18,7 +18,10 @@ async fn liveness_version_and_index_need_no_service() {
         .iter()
         .map(|api| api["path"].as_str().unwrap().to_owned())
         .collect();
-    assert!(paths.contains(&"/v2/events".to_owned()) && paths.contains(&"/v1/tasks".to_owned()), "{paths:?}");
+    assert!(
+        paths.contains(&"/v2/capabilities".to_owned()) && paths.contains(&"/v1/tasks".to_owned()),
+        "{paths:?}"
+    );
     let page = gateway.ask(&request("GET", "/", "accept: text/html,*/*;q=0.8\r\n", "")).await;
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     for path in paths {
@@ -87,6 +90,59 @@ async fn figures_count_requests_by_template_and_replicas_by_address() {
         "quintet_http_requests_in_flight{service=\"gateway\"} 1".to_owned(),
     ] {
         assert!(text.text().lines().any(|own| sorted(own) == sorted(&line)), "{line}\n{}", text.text());
+    }
+}
+
+#[tokio::test]
+async fn figures_of_the_services_in_this_process_are_shown_too() {
+    use prometheus::IntCounter;
+    use shared::metrics::Metrics;
+    let gateway = Setup::default().start().await;
+    let services = ["events", "streams"].map(|name| {
+        let metrics = Metrics::new(name).unwrap();
+        metrics.request_duration("GET", "/x", "200").observe(0.1);
+        metrics.connection_waits("read").observe(0.1);
+        let counter = IntCounter::new("quintet_test_ingested_total", "Events taken.").unwrap();
+        metrics.register(counter).unwrap().inc_by(7);
+        metrics
+    });
+    gateway.running.show_metrics_of(services.into());
+    gateway.ask(&get("/livez")).await;
+    let text = gateway.ask(&get("/metrics")).await.text().to_owned();
+    for service in ["events", "streams"] {
+        let line = format!("quintet_test_ingested_total{{service=\"{service}\"}} 7");
+        assert!(text.lines().any(|own| own == line), "{line}\n{text}");
+        assert!(text.contains(&format!("kind=\"read\",service=\"{service}\"")), "{text}");
+    }
+    let is_own = |line: &str| line.contains("route=\"/livez\"") && line.contains("service=\"gateway\"");
+    assert!(text.lines().any(is_own), "{text}");
+    // The text form allows each name's type once, and all its samples together.
+    let mut types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+    let count = types.len();
+    types.sort_unstable();
+    types.dedup();
+    assert_eq!(types.len(), count, "{text}");
+}
+
+#[tokio::test]
+async fn readiness_in_detail_is_for_those_who_may_see_figures() {
+    let gone = Service::new().await.url;
+    let address = gone.strip_prefix("http://").unwrap();
+    for (is_public, status) in [(false, 401), (true, 503)] {
+        let setup = Setup::secure().service("events", &gone).with(|config| config.public_metrics = is_public);
+        let gateway = setup.start().await;
+        for query in ["verbose", "verbose=1", "x&verbose"] {
+            let answer = gateway.ask(&get(&format!("/readyz?{query}"))).await;
+            assert_eq!(answer.status(), status, "{query}");
+            assert_eq!(answer.text().contains(address), is_public, "{query}");
+        }
+        for path in ["/readyz", "/readyz?x"] {
+            let plain = gateway.ask(&get(path)).await;
+            assert_eq!((plain.status(), plain.text()), (200, "ok"));
+        }
+        let token = format!("authorization: Bearer {}\r\n", gateway.secret("admin_token"));
+        let answer = gateway.ask(&request("GET", "/readyz?verbose", &token, "")).await;
+        assert_eq!((answer.status(), &answer.json()["checks"]["database"]), (503, &json!("ok")));
     }
 }
 

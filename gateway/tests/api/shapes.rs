@@ -87,6 +87,7 @@ async fn panko_faults_choose_their_form_as_the_original_does() {
         ("text/xml", false, "404 Not Found\n"),
         ("text/html, application/json;q=0.5", false, "<html>"),
         ("application/json;q=0", false, "404 Not Found\n"),
+        ("text/html;q=0.5\r\naccept: application/xml", true, "<error_message><html>"),
     ] {
         let answer = asked(&gateway, "GET", "/v2/zork", &format!("accept: {accept}\r\n")).await;
         let text = match answer.header("content-type").unwrap() {

@@ -146,9 +146,53 @@ async fn the_service_learns_at_once_that_a_client_has_gone() {
             wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
             client.head().await.unwrap();
         }
-        drop(client);
+        if is_begun {
+            drop(client);
+        } else {
+            client.reset();
+        }
         assert!(wire.is_ended().await, "begun: {is_begun}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_says_it_has_asked_all_gets_its_answer() {
+    let service = Service::new().await;
+    let gateway = Setup::default().service("events", &service.url).start().await;
+    let length = request("POST", "/v1/notifications", "", "{\"a\":1}");
+    let chunked = "POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n7\r\n{\"a\":1}\r\n0\r\n\r\n";
+    for (asked, body) in [(length.as_str(), "{\"a\":1}"), (chunked, "{\"a\":1}"), (&get("/v1/events"), "")] {
+        let mut client = gateway.connect().await;
+        client.send(asked).await;
+        client.half_close().await;
+        let mut wire = service.accept().await;
+        assert_eq!(wire.message().await.unwrap().text(), body);
+        gateway.settled().await;
+        wire.send("HTTP/1.1 202 Accepted\r\ncontent-length: 6\r\n\r\nabc").await;
+        assert_eq!(client.head().await.unwrap().status(), 202);
+        assert_eq!(client.exactly(3).await, b"abc");
+        wire.send("def").await;
+        assert_eq!(client.exactly(3).await, b"def");
+        assert!(client.is_ended().await, "and the connection ends, since nothing more can come");
+    }
+}
+
+#[tokio::test]
+async fn who_watches_stays_on_the_line() {
+    let service = Service::new().await;
+    let gateway = Setup::default().service("tasks", &service.url).start().await;
+    let mut client = gateway.connect().await;
+    client.send(get("/v1/tasks/7/watch")).await;
+    let mut wire = service.accept().await;
+    wire.message().await.unwrap();
+    wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
+    client.head().await.unwrap();
+    assert_eq!(client.chunk().await.unwrap(), b"abc");
+    client.half_close().await;
+    assert!(
+        wire.is_ended().await,
+        "nobody could tell a listener who has left from one who has fallen silent"
+    );
 }
 
 #[tokio::test]

@@ -218,6 +218,16 @@ impl Wire {
         soon(self.stream.write_all(text.as_ref())).await.unwrap();
     }
 
+    /// Goes without a word, as a process that is killed with unread bytes does.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Says that nothing more will be sent; still reads.
+    pub(crate) async fn half_close(&mut self) {
+        soon(self.stream.shutdown()).await.unwrap();
+    }
+
     /// Reads until `wanted` is there; `None` when the connection ends before.
     pub(crate) async fn until(&mut self, wanted: &str) -> Option<Vec<u8>> {
         loop {
