@@ -219,7 +219,7 @@ impl RunFlags {
         match &self.filter {
             // A list of conditions, not one condition: all of them must hold.
             Some(Value::Array(all)) if !all.first().is_some_and(Value::is_string) => {
-                filter.extend(all.clone())
+                filter.extend(all.clone());
             }
             other => filter.extend(other.clone()),
         }
