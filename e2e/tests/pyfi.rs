@@ -152,3 +152,112 @@ async fn pyfi_does_everything_it_can_do_with_scripts() {
     }
     product.terminate().await.unwrap();
 }
+
+/// Asks the FiFo listener as the holder of a token; status, `Location`, body.
+async fn ask(host: &str, token: &str, method: &str, path: &str, body: Value) -> (u16, String, Value) {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let request = client.request(method.parse().unwrap(), format!("http://{host}/api/3/{path}"));
+    let request = request.bearer_auth(token);
+    let request = if body.is_null() { request } else { request.json(&body) };
+    let answer = request.send().await.unwrap();
+    let location = answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
+    let status = answer.status().as_u16();
+    (status, location.unwrap_or_default(), answer.json().await.unwrap_or(Value::Null))
+}
+
+/// The bearer token of a user's password.
+async fn login(host: &str, user: &str, password: &str) -> String {
+    let form = [("grant_type", "password"), ("username", user), ("password", password)];
+    let request = reqwest::Client::new().post(format!("http://{host}/api/3/oauth/token")).form(&form);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyfi_logs_in_and_sees_what_its_user_may_see() {
+    if !is_ready() {
+        return;
+    }
+    let home = home();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let host = format!("127.0.0.1:{port}");
+    let product = home
+        .start(&[
+            ("QUINTET_GATEWAY__COMPAT__FIFO", host.as_str()),
+            ("QUINTET_AUTH__MODE", "secure"),
+            ("QUINTET_AUTH__ADMIN_USER", "root"),
+            ("QUINTET_AUTH__ADMIN_PASSWORD", "only for this test"),
+        ])
+        .unwrap();
+    let admin = login(&host, "root", "only for this test").await;
+    let mut scripts = Vec::new();
+    for name in ["first", "second"] {
+        let script = json!({"name": name, "script": "BEGIN { }"});
+        let (status, location, _) = ask(&host, &admin, "POST", "dtrace", script).await;
+        assert_eq!(status, 303);
+        scripts.push(location.rsplit('/').next().unwrap().to_owned());
+    }
+    // Ada may list, and get the first script; nothing else.
+    let user = json!({"user": "ada", "password": "a password of hers"});
+    let (status, location, _) = ask(&host, &admin, "POST", "users", user).await;
+    assert_eq!(status, 303);
+    let ada = location.rsplit('/').next().unwrap();
+    let get = format!("users/{ada}/permissions/dtraces/{}/get", scripts[0]);
+    for path in [format!("users/{ada}/permissions/cloud/dtraces/list"), get] {
+        let (status, ..) = ask(&host, &admin, "PUT", &path, Value::Null).await;
+        assert!((200..300).contains(&status), "{path}: {status}");
+    }
+
+    let list = json!(["dtrace", "list", "-H", "-p"]);
+    let told = pyfi(
+        &host,
+        &[
+            json!({"user": "root", "pass": "only for this test"}),
+            list.clone(),
+            // With the token it has stored: it asks for its session first, without saying who it is.
+            list.clone(),
+            json!({"user": "ada", "pass": "a password of hers"}),
+            list.clone(),
+            json!(["dtrace", "get", scripts[1]]),
+            json!(["dtrace", "metadata", scripts[0], "set", "k", "v"]),
+            json!(["dtrace", "delete", scripts[0]]),
+            json!({"user": "ada", "pass": "a wrong one"}),
+            list,
+        ],
+    );
+    let both = format!("{}:first\n{}:second\n", scripts[0], scripts[1]);
+    let expected = [
+        (0, both.clone()),
+        (0, both),
+        (0, format!("{}:first\n", scripts[0])),
+        (1, "error!\n".to_owned()),
+        (1, "Failed to update metadata!\n".to_owned()),
+        (1, format!("Failed to delete {}\n", scripts[0])),
+        (1, "error!\n".to_owned()),
+    ];
+    assert_eq!(told, expected);
+
+    // The same user at the same scripts, without pyfi: 403 whether or not there is such a script.
+    let token = login(&host, "ada", "a password of hers").await;
+    let unknown = "00000000-0000-4000-8000-000000000000".to_owned();
+    for (method, script, rest, status) in [
+        ("GET", &scripts[0], "", 200),
+        ("GET", &scripts[1], "", 403),
+        ("GET", &unknown, "", 403),
+        ("PUT", &scripts[0], "", 403),
+        ("DELETE", &scripts[0], "", 403),
+        ("PUT", &scripts[0], "/metadata/k", 403),
+        ("DELETE", &scripts[0], "/metadata/k", 403),
+        ("GET", &scripts[0], "/stream", 403),
+        ("POST", &scripts[0], "/runs", 403),
+        ("GET", &scripts[0], "/runs", 200),
+        ("GET", &scripts[1], "/runs", 403),
+    ] {
+        let path = format!("dtrace/{script}{rest}");
+        let body = if ["PUT", "POST"].contains(&method) { json!({"k": "v"}) } else { Value::Null };
+        assert_eq!(ask(&host, &token, method, &path, body).await.0, status, "{method} {path}");
+    }
+    let (_, _, shown) = ask(&host, &token, "GET", "dtrace", Value::Null).await;
+    assert_eq!(shown, json!([scripts[0]]));
+    product.terminate().await.unwrap();
+}
