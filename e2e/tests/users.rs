@@ -125,7 +125,7 @@ async fn two_users_see_their_own(home: &Home) {
             (format!("/annotation/{my_note}"), 200),
             (format!("/annotation/{their_note}"), 403),
             (format!("/annotation/{their_note}/history"), 403),
-            (format!("/v1/annotation/none"), 403),
+            ("/v1/annotation/none".to_owned(), 403),
             (format!("/dtrace/{mine}"), 200),
             (format!("/dtrace/{theirs}"), 403),
             (format!("/api/3/dtrace/{theirs}/metadata"), 403),
@@ -142,7 +142,7 @@ async fn two_users_see_their_own(home: &Home) {
             assert_eq!(house.get(name, &path).await.0, status, "{path} as {name}");
         }
         let (_, list) = house.get(name, &format!("/annotation/query?{window}")).await;
-        assert_eq!(names(&list, "Id"), [my_note.clone()]);
+        assert_eq!(names(&list, "Id"), std::slice::from_ref(my_note));
         let (_, values) = house.get(name, &format!("/annotation/values/Owner?{window}")).await;
         assert_eq!(values, json!([format!("owner-{own}")]), "nor from the values of a field");
         let (_, stats) = house.get(name, &format!("/annotation/stats?{window}")).await;

@@ -132,6 +132,8 @@ pub(crate) enum TokenCommand {
         expires_in_secs: Option<u64>,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
     /// List tokens, without the tokens themselves
     List {
@@ -146,6 +148,8 @@ pub(crate) enum TokenCommand {
         id: String,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
 }
 

@@ -12,7 +12,16 @@ const PATH: &str = "/admin/tokens";
 /// Runs one of the commands.
 pub(crate) async fn run(command: TokenCommand) -> anyhow::Result<()> {
     match command {
-        TokenCommand::Create { name, roles, permissions, user_id, project_id, expires_in_secs, server } => {
+        TokenCommand::Create {
+            name,
+            roles,
+            permissions,
+            user_id,
+            project_id,
+            expires_in_secs,
+            server,
+            format,
+        } => {
             let client = Client::new(server)?;
             let mut wish = Map::new();
             wish.insert("name".to_owned(), name.into());
@@ -26,12 +35,19 @@ pub(crate) async fn run(command: TokenCommand) -> anyhow::Result<()> {
             wish.extend(options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
             let request = client.request(Method::POST, PATH).json(&wish);
             let made: Value = client.send(request).await?.json().await?;
-            print_line(&made.get("token").map(plain).unwrap_or_else(|| made.to_string()));
+            match (format.output, made.get("token")) {
+                (OutputFormat::Table, Some(token)) => drop(print_line(&plain(token))),
+                (OutputFormat::Json, _) | (_, None) => print_json(&made),
+            }
         }
         TokenCommand::List { server, format } => list(&Client::new(server)?, format.output).await?,
-        TokenCommand::Revoke { id, server } => {
+        TokenCommand::Revoke { id, server, format } => {
             let client = Client::new(server)?;
             client.send(client.request(Method::DELETE, &path(PATH, &[&id])?)).await?;
+            match format.output {
+                OutputFormat::Json => print_json(&json!({ "revoked": id })),
+                OutputFormat::Table => drop(print_line(&format!("token {id}: revoked"))),
+            }
         }
     }
     Ok(())
