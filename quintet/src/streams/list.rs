@@ -98,7 +98,9 @@ pub(super) fn traits_text(traits: &Value) -> String {
         _ => plain(value),
     };
     let pairs = traits.as_object().into_iter().flatten();
-    pairs.map(|(name, value)| format!("{name}:{}", text(value))).collect::<Vec<_>>().join(" ")
+    let mut pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}:{}", text(value))).collect();
+    pairs.sort_unstable();
+    pairs.join(" ")
 }
 
 #[cfg(test)]
@@ -109,9 +111,9 @@ mod tests {
     fn traits_read_as_filters_do() {
         let traits = json!({
             "instance_id": "i1",
+            "launched_at": {"__type__": "datetime", "datetime": "2015-02-27T15:31:24"},
             "size": 7,
             "timestamp": {"__type__": "timex.TimeRange", "begin": "2015-02-27T00:00:00", "end": "2015-02-28T00:00:00"},
-            "launched_at": {"__type__": "datetime", "datetime": "2015-02-27T15:31:24"},
         });
         assert_eq!(
             traits_text(&traits),
