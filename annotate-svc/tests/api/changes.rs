@@ -122,7 +122,11 @@ async fn listener_hears_every_change() {
     served.rig.delete(&format!("/annotation/{id}")).await;
     served.rig.post(&format!("/annotation/{id}/restore"), "").await.ok();
     for (name, message) in [("create", "one"), ("update", "two"), ("delete", "two"), ("restore", "two")] {
-        let (event, rest) = next(listener).await;
+        let (mut event, mut rest) = next(listener).await;
+        // PostgreSQL shows a change when no older transaction runs, of other tests too: it may come after "ready".
+        if event.as_ref().is_some_and(|event| event.message() == "before") {
+            (event, rest) = next(rest).await;
+        }
         let event = event.unwrap();
         assert_eq!((event.name.as_str(), event.message().as_str()), (name, message));
         if name == "create" {
