@@ -131,9 +131,14 @@ impl r2d2::ManageConnection for Manager {
 
     fn connect(&self) -> Result<Kept, ConnectError> {
         let mut conn = self.target.connect()?;
-        if let (DbConn::Postgres(conn), Purpose::Read) = (&mut conn, self.purpose) {
+        match (&mut conn, self.purpose) {
             // Whoever asked has gone by then; the database should not go on.
-            conn.batch_execute(&format!("SET statement_timeout = '{}s'", READ_TIMEOUT.as_secs()))?;
+            (DbConn::Postgres(conn), Purpose::Read) => {
+                conn.batch_execute(&format!("SET statement_timeout = '{}s'", READ_TIMEOUT.as_secs()))?;
+            }
+            // The one writer keeps the pages of its indexes at hand: 64 MiB, as needed (shared/spec/storage-notes.md).
+            (DbConn::Sqlite(conn), Purpose::Write) => conn.batch_execute("PRAGMA cache_size=-65536")?,
+            (DbConn::Postgres(_), Purpose::Write) | (DbConn::Sqlite(_), Purpose::Read) => {}
         }
         Ok(Kept { conn, is_dead: false, used: Instant::now(), losses: 0 })
     }
