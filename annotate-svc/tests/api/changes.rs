@@ -193,12 +193,13 @@ async fn listeners_are_bounded_and_end_with_the_service() {
     drop(two);
     // A place is free again as soon as the service notices; it looks at the latest when the next event is sent.
     let mut status = 503;
-    for _ in 0..50 {
+    for _ in 0..100 {
+        served.rig.create(json!({})).await;
+        status = served.listen("", None).await.0;
         if status == 200 {
             break;
         }
-        served.rig.create(json!({})).await;
-        status = served.listen("", None).await.0;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(status, 200);
     served.draining.stop();
