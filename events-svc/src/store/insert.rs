@@ -3,9 +3,9 @@
 use super::StoreError;
 use super::prepared::{Prepared, Shape};
 use diesel::connection::Connection;
-use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
-use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
-use shared::db::DbConn;
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, SmallInt, Text};
+use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection};
+use shared::db::{DbConn, statement};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What became of a batch.
@@ -108,10 +108,10 @@ mod postgres {
         let options = |column: fn(&Prepared) -> Option<&str>| -> Vec<Option<&str>> {
             unique.iter().map(|event| column(event)).collect()
         };
-        let rows: Vec<New> = sql_query(
+        let rows: Vec<New> = statement(
             "INSERT INTO events (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
              SELECT message_id, event_type, generated, scope, user_id, shape, v1, v2, raw \
-             FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY \
+             FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY \
              AS batch (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw, place) \
              ORDER BY place ON CONFLICT (message_id) DO NOTHING RETURNING id, message_id",
         )
@@ -132,7 +132,7 @@ mod postgres {
         let terms: Vec<&[u8]> = rows.iter().map(|(term, _, _)| *term).collect();
         let times: Vec<i64> = rows.iter().map(|(_, time, _)| *time).collect();
         let ids: Vec<i64> = rows.iter().map(|(_, _, id)| *id).collect();
-        sql_query("INSERT INTO trait_index (term, generated, event_id) SELECT * FROM unnest($1, $2, $3)")
+        statement("INSERT INTO trait_index (term, generated, event_id) SELECT * FROM unnest(?, ?, ?)")
             .bind::<Array<Binary>, _>(terms)
             .bind::<Array<BigInt>, _>(times)
             .bind::<Array<BigInt>, _>(ids)
@@ -147,18 +147,18 @@ mod postgres {
         let texts = |column: fn(&Prepared) -> &str| -> Vec<&str> {
             counts.values().map(|(event, _)| column(event)).collect()
         };
-        sql_query(
+        statement(
             "INSERT INTO event_shapes (id, shard, event_type, name, traits, events) \
-             SELECT id, $6, event_type, name, traits, events \
-             FROM unnest($1, $2, $3, $4, $5) AS batch (id, event_type, name, traits, events) \
+             SELECT id, ?, event_type, name, traits, events \
+             FROM unnest(?, ?, ?, ?, ?) AS batch (id, event_type, name, traits, events) \
              ON CONFLICT (id, shard) DO UPDATE SET events = event_shapes.events + excluded.events",
         )
+        .bind::<SmallInt, _>(shard)
         .bind::<Array<BigInt>, _>(counts.keys().copied().collect::<Vec<i64>>())
         .bind::<Array<Text>, _>(texts(|event| &event.event_type))
         .bind::<Array<Text>, _>(texts(|event| &event.shape.name))
         .bind::<Array<Text>, _>(texts(|event| &event.shape.traits))
         .bind::<Array<BigInt>, _>(counts.values().map(|(_, count)| *count).collect::<Vec<i64>>())
-        .bind::<diesel::sql_types::SmallInt, _>(shard)
         .execute(conn)
     }
 }

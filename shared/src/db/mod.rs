@@ -9,12 +9,14 @@ mod manager;
 mod migrate;
 mod pool;
 mod sql;
+mod statement;
 
 pub use connection::DbConn;
 pub use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 pub use manager::Target;
 pub use migrate::Migrations;
 pub use sql::{Bind, Sql, Typed};
+pub use statement::{And, Statement, statement};
 
 use pool::{Pool, Purpose};
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
-use diesel::{Connection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{Connection, QueryableByName, RunQueryDsl};
 use shared::datetime::from_micros;
-use shared::db::{DbConn, DbError, Sql};
+use shared::db::{DbConn, DbError, Sql, statement};
 
 use super::cursor::{Place, move_cursor};
 use super::{list_events, load, put};
@@ -170,18 +170,25 @@ fn current_streams<'a>(conn: &mut DbConn, joining: &'a [Joining]) -> Result<Vec<
     Ok(slots)
 }
 
-const SELECT: &str = "SELECT id, active_key, serial, first_event, last_event, expire_timestamp, fire_timestamp, \
-                      fire_counts FROM streams WHERE active_key = ";
+macro_rules! select_current {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, active_key, serial, first_event, last_event, expire_timestamp, fire_timestamp, fire_counts \
+             FROM streams WHERE active_key = ",
+            $condition
+        )
+    };
+}
 
 fn current_rows(conn: &mut DbConn, keys: BTreeSet<&[u8]>) -> Result<Vec<CurrentRow>, DbError> {
     match conn {
-        DbConn::Postgres(conn) => Ok(sql_query(format!("{SELECT} ANY($1) ORDER BY id FOR UPDATE"))
+        DbConn::Postgres(conn) => Ok(statement(select_current!("ANY(?) ORDER BY id FOR UPDATE"))
             .bind::<Array<Binary>, _>(keys.into_iter().collect::<Vec<_>>())
             .load(conn)?),
         DbConn::Sqlite(_) => {
             let mut rows = Vec::new();
             for key in keys {
-                let mut sql = Sql::new(SELECT);
+                let mut sql = Sql::new(select_current!(""));
                 sql.bind(key.to_vec());
                 rows.extend(load::<CurrentRow>(conn, sql)?);
             }

@@ -2,9 +2,9 @@
 //! row with prepared statements on SQLite, which is as fast as each engine goes.
 
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
-use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection};
 use shared::datetime::to_micros;
-use shared::db::{DbConn, DbError};
+use shared::db::{DbConn, DbError, statement};
 
 use super::join::Slot;
 use super::term::stored_terms;
@@ -48,7 +48,7 @@ mod postgres {
             slots.iter_mut().partition(|slot| slot.id.is_some());
         update_old(conn, &mut old)?;
         if !new.is_empty() {
-            let ids: Vec<Id> = sql_query("SELECT nextval('stream_ids') AS id FROM generate_series(1, $1)")
+            let ids: Vec<Id> = statement("SELECT nextval('stream_ids') AS id FROM generate_series(1, ?)")
                 .bind::<BigInt, _>(i64::try_from(new.len()).unwrap_or(i64::MAX))
                 .load(conn)?;
             for (slot, row) in new.iter_mut().zip(ids) {
@@ -83,11 +83,11 @@ mod postgres {
             return Ok(());
         }
         let keys: Vec<Option<&[u8]>> = old.iter().map(|slot| slot.active_key()).collect();
-        sql_query(
+        statement(
             "UPDATE streams SET active_key = batch.active_key, first_event = batch.first_event, \
              last_event = batch.last_event, expire_timestamp = batch.expire_timestamp, \
              fire_timestamp = batch.fire_timestamp, fire_counts = batch.fire_counts \
-             FROM unnest($1, $2, $3, $4, $5, $6, $7) AS batch \
+             FROM unnest(?, ?, ?, ?, ?, ?, ?) AS batch \
              (id, active_key, first_event, last_event, expire_timestamp, fire_timestamp, fire_counts) \
              WHERE streams.id = batch.id",
         )
@@ -103,11 +103,11 @@ mod postgres {
     }
 
     fn insert_new(conn: &mut PgConnection, new: &[&mut Slot<'_>]) -> QueryResult<()> {
-        sql_query(
+        statement(
             "INSERT INTO streams (id, active_key, trigger_name, distinguishing, state, serial, first_event, \
              last_event, expire_timestamp, fire_timestamp, fire_counts) \
              SELECT id, active_key, trigger_name, distinguishing, 1, 0, first_event, last_event, \
-             expire_timestamp, fire_timestamp, fire_counts FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             expire_timestamp, fire_timestamp, fire_counts FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) \
              AS batch (id, active_key, trigger_name, distinguishing, first_event, last_event, \
              expire_timestamp, fire_timestamp, fire_counts)",
         )
@@ -129,8 +129,8 @@ mod postgres {
             .iter()
             .flat_map(|slot| slot.terms().into_iter().map(|term| (term, slot.id.unwrap_or_default())))
             .unzip();
-        sql_query(
-            "INSERT INTO stream_traits (term, stream_id) SELECT * FROM unnest($1, $2) ON CONFLICT DO NOTHING",
+        statement(
+            "INSERT INTO stream_traits (term, stream_id) SELECT * FROM unnest(?, ?) ON CONFLICT DO NOTHING",
         )
         .bind::<Array<Binary>, _>(terms)
         .bind::<Array<BigInt>, _>(ids)
@@ -139,14 +139,14 @@ mod postgres {
     }
 
     fn insert_history(conn: &mut PgConnection, new: &[&mut Slot<'_>], at: i64) -> QueryResult<()> {
-        sql_query(
+        statement(
             "INSERT INTO history (stream_id, trigger_name, serial, at, state) \
-             SELECT id, name, 0, $3, $4 FROM unnest($1, $2) AS batch (id, name)",
+             SELECT id, name, 0, ?, ? FROM unnest(?, ?) AS batch (id, name)",
         )
-        .bind::<Array<BigInt>, _>(ids(new))
-        .bind::<Array<Text>, _>(new.iter().map(|slot| slot.stream.name.as_str()).collect::<Vec<_>>())
         .bind::<BigInt, _>(at)
         .bind::<BigInt, _>(i64::from(State::Active.number()))
+        .bind::<Array<BigInt>, _>(ids(new))
+        .bind::<Array<Text>, _>(new.iter().map(|slot| slot.stream.name.as_str()).collect::<Vec<_>>())
         .execute(conn)
         .map(|_count| ())
     }
@@ -157,8 +157,8 @@ mod postgres {
             .flat_map(|slot| slot.events.iter().map(|event| (slot.id.unwrap_or_default(), *event)))
             .collect();
         let times: Vec<i64> = rows.iter().map(|(_, one)| to_micros(one.event.timestamp)).collect();
-        sql_query(
-            "INSERT INTO members (stream_id, event_id, timestamp, body) SELECT * FROM unnest($1, $2, $3, $4) \
+        statement(
+            "INSERT INTO members (stream_id, event_id, timestamp, body) SELECT * FROM unnest(?, ?, ?, ?) \
              ON CONFLICT DO NOTHING",
         )
         .bind::<Array<BigInt>, _>(rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())
