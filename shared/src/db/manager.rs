@@ -70,11 +70,12 @@ impl Target {
             Self::Sqlite { file } => {
                 let mut conn = SqliteConnection::establish(&file.to_string_lossy())?;
                 // busy_timeout first: switching to WAL takes a lock. FULL: what is acknowledged survives a power cut.
-                // Mapped pages are shared by all connections; a large cache for each would not be.
+                // Mapped pages are shared by all connections; a large cache for each would not be. A page that many commits
+                // change is written back once in 32 MiB of log, not once in 4 MiB.
                 conn.batch_execute(
                     "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; \
                      PRAGMA foreign_keys=ON; PRAGMA cache_size=-8000; \
-                     PRAGMA mmap_size=1073741824; PRAGMA journal_size_limit=67108864;",
+                     PRAGMA wal_autocheckpoint=8192; PRAGMA mmap_size=2147418112; PRAGMA journal_size_limit=67108864;",
                 )?;
                 Ok(DbConn::Sqlite(conn))
             }

@@ -56,6 +56,8 @@ pub(super) struct Slot<'a> {
     /// Whether it is the stream of its key, and not one whose time is over.
     pub(super) is_current: bool,
     pub(super) stream: Stream,
+    /// When it would have expired and fired before; a new one, never.
+    pub(super) times_before: (Option<NaiveDateTime>, Option<NaiveDateTime>),
     /// Events that join it now.
     pub(super) events: Vec<&'a Joining>,
 }
@@ -145,6 +147,7 @@ fn join_all<'a>(slots: &mut Vec<Slot<'a>>, joining: &'a [Joining], added: &mut A
             key: &one.key,
             is_current: true,
             stream: joined.stream,
+            times_before: (None, None),
             events: vec![one],
         });
     }
@@ -162,6 +165,7 @@ fn current_streams<'a>(conn: &mut DbConn, joining: &'a [Joining]) -> Result<Vec<
                 id: Some(row.id),
                 key: &one.key,
                 is_current: true,
+                times_before: (Some(stream.expire_timestamp), stream.fire_timestamp),
                 stream,
                 events: Vec::new(),
             });

@@ -203,13 +203,20 @@ mod sqlite {
     }
 
     fn update_old(conn: &mut SqliteConnection, slot: &Slot<'_>) -> QueryResult<()> {
+        // The engine writes anew the indexes of every column that is set, so only what changes is.
+        let key_is_free = (!slot.is_current).then(|| streams::active_key.eq(None::<Vec<u8>>));
+        let (expire_before, fire_before) = slot.times_before;
+        let (expire, fire) = (slot.stream.expire_timestamp, slot.stream.fire_timestamp);
+        let expires =
+            (expire_before != Some(expire)).then(|| streams::expire_timestamp.eq(to_micros(expire)));
+        let fires = (fire_before != fire).then(|| streams::fire_timestamp.eq(fire.map(to_micros)));
         diesel::update(streams::table.filter(streams::id.eq(slot.id.unwrap_or_default())))
             .set((
-                streams::active_key.eq(slot.active_key()),
+                key_is_free,
+                expires,
+                fires,
                 streams::first_event.eq(to_micros(slot.stream.first_event)),
                 streams::last_event.eq(to_micros(slot.stream.last_event)),
-                streams::expire_timestamp.eq(to_micros(slot.stream.expire_timestamp)),
-                streams::fire_timestamp.eq(slot.stream.fire_timestamp.map(to_micros)),
                 streams::fire_counts.eq(slot.stream.fire_counts.to_string()),
             ))
             .execute(conn)
