@@ -1,21 +1,26 @@
 //! The present, to the engine: the machine's clock, or in a replay the time of the events.
 //!
 //! With a `time_sync_endpoint` the follower takes the time of the latest event for the present and posts it to
-//! `URL/time` when it has moved on by [`STEP_SECS`]; workers ask `GET URL/time` as often, so that programs on
+//! `URL/time` when it has moved by [`STEP_SECS`]; workers ask `GET URL/time` as often, so that programs on
 //! several machines replay in step (streams-events-v1.md, section 15). With `time_sync_endpoint: internal` there is
 //! no such service: one process replays alone.
+//!
+//! The clock shows what it was told last, not the latest time it was ever told: one event of a wrong date sets it
+//! wrong until the next event, and no longer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use shared::clock::SharedClock;
 use shared::datetime::{iso, parse};
 
 use crate::definitions::Definitions;
 
-/// Seconds of event time between two posts, and of real time between two questions.
+/// Seconds of event time between two posts, and of real time between two questions. Events that come so much too late
+/// do not move the clock.
 const STEP_SECS: u64 = 20;
+const STEP: TimeDelta = TimeDelta::seconds(20);
 
 /// The endpoint that is this process itself.
 const INTERNAL: &str = "internal";
@@ -54,28 +59,27 @@ impl Now {
         self.lock().now.unwrap_or(chrono::DateTime::UNIX_EPOCH.naive_utc())
     }
 
-    /// The present when an event of this time comes in: a replay's clock never goes back.
+    /// The present when an event of this time comes in. A replay's clock follows it forward, and back if it lies back by
+    /// more than [`STEP`]: neighbours that arrive in the wrong order do not count.
     #[must_use]
     pub fn at(&self, event: NaiveDateTime) -> NaiveDateTime {
         if !self.is_replay() {
             return self.clock.now_naive();
         }
         let mut replay = self.lock();
-        let now = replay.now.map_or(event, |now| now.max(event));
+        let now = replay.now.filter(|now| *now >= event && *now - event <= STEP).unwrap_or(event);
         replay.now = Some(now);
         now
     }
 
-    /// Tells the clock service the time of the events, if there is one and the time has moved on.
+    /// Tells the clock service the time of the events, if there is one and the time has moved.
     pub async fn post(&self) {
         let Some(url) = self.endpoint() else { return };
         let due = {
             let replay = self.lock();
-            let is_due = |now: NaiveDateTime| {
-                let passed = replay.posted.map(|posted| (now - posted).num_seconds());
-                passed.is_none_or(|secs| u64::try_from(secs).is_ok_and(|secs| secs > STEP_SECS))
-            };
-            replay.now.filter(|now| is_due(*now))
+            let has_moved =
+                |now: NaiveDateTime| replay.posted.is_none_or(|posted| (now - posted).abs() > STEP);
+            replay.now.filter(|now| has_moved(*now))
         };
         let Some(now) = due else { return };
         match self.client.post(&url).timeout(TIMEOUT).body(iso(now)).send().await {
@@ -99,8 +103,7 @@ impl Now {
         match answer.await {
             Ok(text) => {
                 if let Some(time) = parse(&text) {
-                    let mut replay = self.lock();
-                    replay.now = Some(replay.now.map_or(time, |now| now.max(time)));
+                    self.lock().now = Some(time);
                 }
             }
             Err(cause) => log::warn!("clock service {url}: {cause}"),

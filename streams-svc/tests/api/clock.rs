@@ -60,3 +60,43 @@ async fn clock_service_that_is_away_stops_nothing() {
     assert_eq!(fixture.state.now().now(), at("2015-02-27T15:00:00"));
     assert_eq!(fixture.ids("/v1/streams").await, [1]);
 }
+
+#[actix_web::test]
+async fn event_of_a_wrong_date_sets_the_clock_wrong_until_the_next_event() {
+    let mut part = part(TRIGGERS, PIPELINES);
+    part.time_sync_endpoint = Some("internal".to_owned());
+    let fixture = Fixture::with(part, &Config::default());
+    let update = |id: &str, instance: &str, time: &str| {
+        event("compute.instance.update", id, time, json!({ "instance_id": instance }))
+    };
+    fixture.add(update("m1", "i", "2015-02-27T15:00:00")).await;
+    fixture.add(update("m2", "other", "9999-01-01T00:00:00")).await;
+    fixture.add(update("m3", "i", "2015-02-27T15:01:00")).await;
+    assert_eq!(fixture.state.now().now(), at("2015-02-27T15:01:00"));
+    // Stream 1 has both of its events and two days left.
+    assert_eq!(fixture.work().await, 0);
+    let stream = fixture.one("/v1/streams/1?details=1").await;
+    assert_eq!((&stream["state"], stream["events"].as_array().unwrap().len()), (&json!("active"), 2));
+    // A neighbour that comes twenty seconds late does not move the clock.
+    fixture.add(update("m4", "i", "2015-02-27T15:00:40")).await;
+    assert_eq!(fixture.state.now().now(), at("2015-02-27T15:01:00"));
+}
+
+#[actix_web::test]
+async fn other_processes_recover_from_a_wrong_date_with_the_clock_service() {
+    let clock = ClockService::start("127.0.0.1:0").unwrap();
+    let process = || {
+        let mut part = part(TRIGGERS, PIPELINES);
+        part.time_sync_endpoint = Some(format!("http://{}", clock.address));
+        Fixture::with(part, &Config::default())
+    };
+    let (consumer, worker) = (process(), process());
+    let _ = worker.state.now().at(at("9999-01-01T00:00:00"));
+    for (id, time) in [("m1", "9999-01-01T00:00:00"), ("m2", "2015-02-27T15:00:00")] {
+        let instance = json!({ "instance_id": id });
+        consumer.add(event("compute.instance.update", id, time, instance)).await;
+    }
+    worker.state.now().ask().await;
+    assert_eq!(worker.state.now().now(), at("2015-02-27T15:00:00"));
+    clock.stop().await;
+}
