@@ -152,7 +152,7 @@ impl Engine {
         in_time_order.sort_by_key(|event| event.timestamp);
         let mut run = Run::build(definition, &world).unwrap();
         let new = run.handle(in_time_order, &mut Env::new(1, &stream.name), &mut self.counters).unwrap();
-        run.commit(&mut self.counters);
+        assert_eq!(run.commit(&mut self.counters), []);
         let Ending::Become(end) = task.ending(true, false) else { return vec![taken.to] };
         (stream.state, stream.serial) = (end, taken.serial + 2);
         for event in new {

@@ -65,10 +65,12 @@ impl Net {
         for (name, value) in &post.headers {
             request = request.header(name, value);
         }
-        let mut answer = request.send().await.map_err(HandlerError::new)?;
+        // The address may be a secret, and users read the error.
+        let unnamed = |cause: reqwest::Error| HandlerError::new(cause.without_url());
+        let mut answer = request.send().await.map_err(unnamed)?;
         let mut body = Vec::new();
         while body.len() < MAX_ANSWER
-            && let Some(chunk) = answer.chunk().await.map_err(HandlerError::new)?
+            && let Some(chunk) = answer.chunk().await.map_err(unnamed)?
         {
             body.extend_from_slice(&chunk);
         }

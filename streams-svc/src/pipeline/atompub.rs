@@ -114,7 +114,11 @@ impl AtomPub {
             };
             log::warn!("entry {} not posted, attempt {attempt}: {why}", event.message_id);
             let wait = attempt.saturating_mul(self.params.wait_interval).min(self.params.max_wait);
-            self.world.outlet.wait(Duration::from_secs(wait.clamp(1, MAX_SECONDS)))?;
+            let waited = self.world.outlet.wait(Duration::from_secs(wait.clamp(1, MAX_SECONDS)));
+            waited.map_err(|_over| {
+                let id = &event.message_id;
+                HandlerError::new(format_args!("entry {id} not posted, attempts: {attempt}, the last: {why}"))
+            })?;
         }
         Ok(())
     }
@@ -251,7 +255,8 @@ mod tests {
     #[test]
     fn end_of_time_ends_the_tries() {
         let script = Script::default().answering([500; 100]).with_waits(3);
-        assert_eq!(run(&script, json!({})).unwrap_err().to_string(), "no time left");
+        let error = run(&script, json!({})).unwrap_err().to_string();
+        assert_eq!(error, "entry m1 not posted, attempts: 4, the last: status 500");
         assert_eq!(script.posts().len(), 4);
     }
 

@@ -46,7 +46,8 @@ pub trait Handler: Send {
     /// Acts, after all handlers of the pipeline have handled the events.
     ///
     /// # Errors
-    /// Errors are logged and counted, and change nothing: the other handlers still commit.
+    /// Errors are logged, counted and noted in the stream's history, and change nothing else: the other handlers still
+    /// commit, and the stream is done.
     fn commit(&mut self) -> Result<(), HandlerError> {
         Ok(())
     }
@@ -83,7 +84,7 @@ impl HandlerError {
 pub struct World {
     /// Makes random ids.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
-    /// Tells the time.
+    /// Tells the machine's time: what leaves this process is dated by it, also in a replay.
     pub now: Arc<dyn Fn() -> NaiveDateTime + Send + Sync>,
     /// The way out of this process.
     pub outlet: Arc<dyn Outlet>,

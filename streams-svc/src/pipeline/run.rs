@@ -73,17 +73,20 @@ impl Run {
         Ok(current)
     }
 
-    /// Commits all handlers in order; one that fails is logged, and the others still commit.
-    pub fn commit(&mut self, counters: &mut TriggerCounters) {
+    /// Commits all handlers in order; one that fails is logged, and the others still commit. Returns those that failed.
+    pub fn commit(&mut self, counters: &mut TriggerCounters) -> Vec<Failure> {
+        let mut failures = Vec::new();
         for (name, handler) in &mut self.handlers {
             match guarded(|| handler.commit()) {
                 Ok(()) => counters.count(Counter::CommitSuccessful),
-                Err(error) => {
-                    log::error!("handler '{name}' of pipeline '{}' did not commit: {error}", self.pipeline);
+                Err(cause) => {
+                    log::error!("handler '{name}' of pipeline '{}' did not commit: {cause}", self.pipeline);
                     counters.count(Counter::CommitError);
+                    failures.push(Failure { pipeline: self.pipeline.clone(), handler: name.clone(), cause });
                 }
             }
         }
+        failures
     }
 
     fn rollback(&mut self, counters: &mut TriggerCounters) {

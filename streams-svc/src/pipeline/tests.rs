@@ -173,7 +173,8 @@ fn play(puppets: Json) -> (Result<Vec<String>, String>, Vec<String>, Vec<String>
     let two = events([event("a", "m1", "2015-02-27", json!({})), event("a", "m2", "2015-02-28", json!({}))]);
     let outcome = Run::build(&definition, &Script::default().world()).and_then(|mut run| {
         let new = run.handle(two, &mut env, &mut counters)?;
-        run.commit(&mut counters);
+        let failures = run.commit(&mut counters);
+        env.set("failures", failures.iter().map(ToString::to_string).collect());
         Ok(new.iter().map(|event| event.message_id.clone()).collect())
     });
     let counts = counters.counts().iter().map(|(name, count)| format!("{name} {count}")).collect();
@@ -220,8 +221,9 @@ fn failure_to_build_rolls_nothing_back() {
 
 #[test]
 fn failure_to_commit_leaves_the_others_committing() {
-    let (outcome, done, counts, _) = play(json!([{ "name": "x", "fail": "commit" }, { "name": "y" }]));
+    let (outcome, done, counts, env) = play(json!([{ "name": "x", "fail": "commit" }, { "name": "y" }]));
     assert_eq!(outcome, Ok(vec![]));
+    assert_eq!(env.get("failures"), Some(&json!(["pipeline 'p', handler 'x': as told"])));
     assert_eq!(done[4..], ["x commit", "y commit"]);
     assert_eq!(counts, ["Commit error 1", "Commit successful 1", "Pre-commit successful 1"]);
 }

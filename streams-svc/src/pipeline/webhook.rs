@@ -95,15 +95,15 @@ impl Handler for Webhook {
                 Err(error) => error.to_string(),
             };
             log::warn!("webhook {}: attempt {attempt} of {attempts} failed: {why}", self.params.url);
-            if attempt < attempts {
-                self.world.outlet.wait(seconds(wait.min(self.params.max_wait)))?;
-                wait = wait.saturating_mul(2);
+            let is_last = attempt == attempts;
+            if is_last || self.world.outlet.wait(seconds(wait.min(self.params.max_wait))).is_err() {
+                // The address may be a secret, and users read this.
+                let text = format_args!("not delivered, attempts: {attempt}, the last: {why}");
+                return Err(HandlerError::new(text));
             }
+            wait = wait.saturating_mul(2);
         }
-        Err(HandlerError::new(format_args!(
-            "webhook {}: not delivered in {attempts} attempts",
-            self.params.url
-        )))
+        Ok(())
     }
 }
 
@@ -192,12 +192,21 @@ mod tests {
 
     #[test]
     fn attempts_end() {
-        let script = Script::default().answering([500, 500, 500]);
+        let script = Script::default().answering([500, 503, 500]);
         let mut handler = webhook(&script, json!({ "attempts": 2 }));
         handler.handle_events(two(), &mut Env::new(7, "usage")).unwrap();
         let error = handler.commit().unwrap_err().to_string();
-        assert_eq!(error, "webhook https://billing.example/usage: not delivered in 2 attempts");
+        assert_eq!(error, "not delivered, attempts: 2, the last: status 503");
         assert_eq!(script.posts().len(), 2);
+    }
+
+    #[test]
+    fn end_of_time_ends_the_attempts() {
+        let script = Script::default().answering([500, 502, 504]).with_waits(1);
+        let mut handler = webhook(&script, json!({}));
+        handler.handle_events(two(), &mut Env::new(7, "usage")).unwrap();
+        let error = handler.commit().unwrap_err().to_string();
+        assert_eq!(error, "not delivered, attempts: 2, the last: status 502");
     }
 
     #[test]
