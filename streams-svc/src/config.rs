@@ -43,7 +43,8 @@ pub struct Config {
     /// Delete streams when they are completed. Unset: as the winchester.yaml says, or true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purge_completed_streams: Option<bool>,
-    /// Pipelines that run at the same time, 1 to 256.
+    /// Pipelines that run at the same time, 1 to 256. One of them gets at most half of what the others leave free, so
+    /// that none holds up the others.
     pub pipeline_threads: usize,
     /// Seconds after which a pipeline has failed, 1 to 86 400.
     pub pipeline_timeout_secs: u64,
@@ -70,7 +71,7 @@ impl Default for Config {
             worker_delay_secs: None,
             worker_batch_size: None,
             purge_completed_streams: None,
-            pipeline_threads: 8,
+            pipeline_threads: 16,
             pipeline_timeout_secs: 60,
             lease_secs: 60,
             retry_limit: 0,

@@ -12,6 +12,7 @@ mod keeper;
 mod net;
 mod now;
 mod pipelines;
+mod places;
 mod sender;
 mod worker;
 

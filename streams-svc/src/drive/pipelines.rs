@@ -1,17 +1,17 @@
-//! Runs pipelines on threads of their own, so many at a time, each within its time.
+//! Runs pipelines on threads of their own, each within its time.
 //!
-//! A thread cannot be ended from outside. A handler that does not come back in time has failed, and its place goes
-//! to the next; its thread is left behind, and so many may be left behind before nothing more is run.
+//! A thread cannot be ended from outside. A handler that does not come back in time has failed; its thread is left
+//! behind, and keeps the place it runs in until it ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, oneshot};
+use shared::clock::SharedClock;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Net;
-use super::now::Now;
 use crate::counters::Counters;
 use crate::definitions::Loaded;
 use crate::engine::Plan;
@@ -19,55 +19,56 @@ use crate::model::Event;
 use crate::pipeline::{Env, Events, Run, World};
 use crate::store::Taken;
 
-/// Most threads that are left behind.
-const MOST_ABANDONED: usize = 64;
-
 /// What handlers get to notice that their time is over, beyond it.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Bytes of a reason that are kept.
+const MOST_REASON: usize = 2000;
+
 /// Runs pipelines.
 pub(super) struct Threads {
-    places: Semaphore,
-    abandoned: Arc<AtomicUsize>,
     timeout: Duration,
     net: Arc<Net>,
-    now: Arc<Now>,
+    clock: SharedClock,
 }
 
 /// What a pipeline has made of a stream.
 pub(super) struct Ran {
-    /// Its new events, or why it failed.
-    pub(super) outcome: Result<Vec<String>, String>,
+    /// What it brought, or why it failed.
+    pub(super) outcome: Result<Brought, String>,
     /// Whether another try may end better: not when trigger or pipeline do not exist.
     pub(super) may_retry: bool,
     pub(super) counters: Counters,
+    /// Its thread, if that did not end.
+    pub(super) left_behind: Option<JoinHandle<()>>,
+}
+
+/// What a pipeline that succeeded has brought.
+#[derive(Default)]
+pub(super) struct Brought {
+    /// New events as JSON texts.
+    pub(super) new_events: Vec<String>,
+    /// Which handlers did not commit, and why.
+    pub(super) complaint: Option<String>,
 }
 
 impl Ran {
     fn failed(why: String) -> Self {
-        Self { outcome: Err(why), may_retry: true, counters: Counters::default() }
+        Self { outcome: Err(why), may_retry: true, counters: Counters::default(), left_behind: None }
     }
 }
 
 impl Threads {
-    pub(super) fn new(threads: usize, timeout: Duration, net: Arc<Net>, now: Arc<Now>) -> Self {
-        Self { places: Semaphore::new(threads), abandoned: Arc::default(), timeout, net, now }
-    }
-
-    /// Whether threads were left behind beyond the bound.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed) >= MOST_ABANDONED
+    pub(super) fn new(timeout: Duration, net: Arc<Net>, clock: SharedClock) -> Self {
+        Self { timeout, net, clock }
     }
 
     /// Runs what is planned for a stream over its events, which are JSON texts in the order of time.
     pub(super) async fn run(&self, loaded: Arc<Loaded>, taken: Taken, bodies: Vec<String>) -> Ran {
-        let Ok(_place) = self.places.acquire().await else {
-            return Ran::failed("the service is stopping".to_owned());
-        };
-        let (now, deadline) = (Arc::clone(&self.now), Instant::now() + self.timeout);
+        let (clock, deadline) = (Arc::clone(&self.clock), Instant::now() + self.timeout);
         let world = World {
             new_id: Arc::new(Uuid::new_v4),
-            now: Arc::new(move || now.now()),
+            now: Arc::new(move || clock.now_naive()),
             outlet: Arc::new(self.net.outlet(deadline)),
         };
         let (answer, ran) = oneshot::channel();
@@ -84,18 +85,18 @@ impl Threads {
             Ok(Ok(ran)) => ran,
             Ok(Err(_gone)) => Ran::failed("the pipeline panicked".to_owned()),
             Err(_elapsed) => {
-                log::error!("a pipeline of trigger '{name}' does not end; its thread is left behind");
-                let abandoned = Arc::clone(&self.abandoned);
-                abandoned.fetch_add(1, Ordering::Relaxed);
-                tokio::task::spawn(async move {
-                    while !thread.is_finished() {
-                        tokio::time::sleep(GRACE).await;
-                    }
-                    abandoned.fetch_sub(1, Ordering::Relaxed);
-                });
-                Ran::failed(format!("the pipeline took longer than {} s", self.timeout.as_secs()))
+                log::error!("a pipeline of trigger '{name}' does not end; its thread keeps its place");
+                let why = format!("the pipeline took longer than {} s", self.timeout.as_secs());
+                Ran { left_behind: Some(thread), ..Ran::failed(why) }
             }
         }
+    }
+}
+
+/// Waits for a thread that was left behind.
+pub(super) async fn ended(thread: JoinHandle<()>) {
+    while !thread.is_finished() {
+        tokio::time::sleep(GRACE).await;
     }
 }
 
@@ -111,7 +112,7 @@ fn work_on(loaded: &Loaded, taken: &Taken, bodies: &[String], world: &World) -> 
     let outcome = match task.plan(&taken.name, trigger.map(Arc::as_ref), &part.pipelines) {
         Plan::Nothing => {
             counters.count(task.no_pipeline(&taken.name));
-            Ok(Vec::new())
+            Ok(Brought::default())
         }
         Plan::Impossible(counter) => {
             counters.count(counter);
@@ -123,21 +124,42 @@ fn work_on(loaded: &Loaded, taken: &Taken, bodies: &[String], world: &World) -> 
                 let events: Events = bodies.iter().map(|body| read(body)).collect::<Result<_, _>>()?;
                 let mut env = Env::new(taken.id, &taken.name);
                 let new = run.handle(events, &mut env, counters).map_err(|why| why.to_string())?;
-                run.commit(counters);
-                Ok(new.iter().map(|event| event.to_json().to_string()).collect())
+                let failures: Vec<_> = run.commit(counters).iter().map(ToString::to_string).collect();
+                Ok(Brought {
+                    new_events: new.iter().map(|event| event.to_json().to_string()).collect(),
+                    complaint: (!failures.is_empty()).then(|| bounded(failures.join("; "))),
+                })
             })
         }
     };
     match &outcome {
-        Ok(_new) => counters.count(task.success()),
+        Ok(_brought) => counters.count(task.success()),
         Err(why) => {
             log::error!(stream_id = taken.id; "stream {} of trigger '{}' failed: {why}", taken.id, taken.name);
         }
     }
-    Ran { outcome, may_retry, counters: all }
+    Ran { outcome: outcome.map_err(bounded), may_retry, counters: all, left_behind: None }
+}
+
+/// A reason short enough to be kept.
+fn bounded(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(MOST_REASON));
+    reason
 }
 
 fn read(body: &str) -> Result<Arc<Event>, String> {
     let json = serde_json::from_str(body).map_err(|cause| format!("a stored event is damaged: {cause}"))?;
     Event::from_json(json).map(Arc::new).map_err(|cause| format!("a stored event is damaged: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_reason_is_cut_between_characters() {
+        assert_eq!(bounded("short".to_owned()), "short");
+        // 667 characters of three bytes are one byte too many.
+        assert_eq!(bounded("€".repeat(1000)), "€".repeat(666));
+    }
 }

@@ -2,9 +2,13 @@
 //!
 //! What is in hand is kept by a lease, which is renewed as long as this process lives; if it dies, the streams
 //! return to their retry states. Streams that end at about the same time share a transaction.
+//!
+//! Of the places in hand and of the threads a pipeline gets only a part ([`Places`]): one that hangs holds up nobody
+//! else, and its streams that are not taken are there for others.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -14,11 +18,13 @@ use shared::datetime::to_micros;
 use shared::db::DbError;
 use shared::stop::Stop;
 
-use super::pipelines::{Ran, Threads};
+use super::pipelines::{Ran, Threads, ended};
+use super::places::Places;
 use crate::State;
 use crate::counters::{Counter, Counters};
+use crate::definitions::Loaded;
 use crate::engine::Task;
-use crate::store::{self, Finished, Outcome, Taken};
+use crate::store::{self, Due, Finished, Outcome, Room, Taken};
 
 /// Streams in hand for each thread: some wait while others run.
 const IN_HAND_PER_THREAD: usize = 8;
@@ -26,55 +32,86 @@ const IN_HAND_PER_THREAD: usize = 8;
 /// Streams that are let go in one transaction.
 const GROUP: usize = 64;
 
-/// What the worker gets to end the streams in hand after a stop.
+/// What the worker gets to end the pipelines that run after a stop.
 const LAST_MOMENTS: Duration = Duration::from_secs(8);
 
-/// What was made of a stream; nothing if its events could not be read.
-type Done = (i64, Option<Finished>);
+/// A stream in hand.
+struct Held {
+    taken: Taken,
+    /// Name of its pipeline.
+    pipeline: String,
+}
+
+/// What was made of a stream.
+struct Done {
+    id: i64,
+    pipeline: String,
+    /// Nothing if its events could not be read.
+    finished: Option<Finished>,
+    /// The thread of a pipeline that did not end.
+    left_behind: Option<JoinHandle<()>>,
+}
 
 /// One worker. More than one, anywhere, do each other no harm.
 pub struct Worker {
     state: State,
     threads: Arc<Threads>,
+    /// Streams that wait for a thread.
+    queue: VecDeque<Held>,
     running: FuturesUnordered<BoxFuture<'static, Done>>,
-    in_hand: HashSet<i64>,
+    /// Pipelines whose threads were left behind.
+    left_behind: FuturesUnordered<BoxFuture<'static, String>>,
+    /// Ids of the streams in hand.
+    ids: HashSet<i64>,
+    /// Their places.
+    in_hand: Places,
+    /// The threads.
+    slots: Places,
 }
 
 impl Worker {
     /// A worker that has nothing in hand.
     #[must_use]
     pub fn new(state: State) -> Self {
-        let (config, net, now) = (&state.config, Arc::clone(&state.net), Arc::clone(&state.now));
-        let threads = Threads::new(config.pipeline_threads, config.pipeline_timeout(), net, now);
-        let running = FuturesUnordered::new();
-        Self { state, threads: Arc::new(threads), running, in_hand: HashSet::new() }
+        let (config, net, clock) = (&state.config, Arc::clone(&state.net), Arc::clone(state.clock.get_ref()));
+        let threads = Threads::new(config.pipeline_timeout(), net, clock);
+        Self {
+            threads: Arc::new(threads),
+            queue: VecDeque::new(),
+            running: FuturesUnordered::new(),
+            left_behind: FuturesUnordered::new(),
+            ids: HashSet::new(),
+            in_hand: Places::new(0),
+            slots: Places::new(config.pipeline_threads),
+            state,
+        }
     }
 
-    /// Works until `stop`, and then ends what is in hand if that is soon done.
+    /// Works until `stop`; then gives back what has not begun, and ends what runs if that is soon done.
     pub async fn run(mut self, stop: Stop) {
         let mut renewal = tokio::time::interval(Duration::from_secs(self.state.config.lease_secs) / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_stopped() {
-            let is_idle = self.logged_take().await == 0;
-            if !is_idle && self.running.len() < self.room() / 2 {
-                continue;
-            }
+            self.logged_take().await;
+            self.begin();
             let delay = self.state.definitions.current().part.pipeline_worker_delay;
             tokio::select! {
                 () = stop.stopped() => break,
                 Some(done) = self.running.next() => self.finish(done).await,
+                Some(pipeline) = self.left_behind.next() => self.slots.leave(&pipeline),
                 _ = renewal.tick() => self.renew().await,
                 () = self.state.ready.notified() => {}
                 () = tokio::time::sleep(delay) => {}
             }
         }
+        self.give_back().await;
         let last = async {
             while let Some(done) = self.running.next().await {
                 self.finish(done).await;
             }
         };
         if tokio::time::timeout(LAST_MOMENTS, last).await.is_err() {
-            log::warn!("streams in hand are left to the next worker");
+            log::warn!("streams whose pipelines still run are left to the next worker");
         }
     }
 
@@ -86,52 +123,59 @@ impl Worker {
         let at = to_micros(self.state.clock.now_naive());
         self.state.db.write(move |conn| store::return_lost(conn, at)).await?;
         let count = self.take().await?;
+        self.begin();
         while let Some(done) = self.running.next().await {
             self.finish(done).await;
+            self.begin();
         }
+        // Their pipelines have lost all their threads.
+        self.give_back().await;
         Ok(count)
     }
 
-    async fn logged_take(&mut self) -> usize {
+    async fn logged_take(&mut self) {
         self.state.now.ask().await;
-        self.take().await.unwrap_or_else(|cause| {
+        if let Err(cause) = self.take().await {
             log::warn!("streams are not taken, trying again: {cause}");
-            0
-        })
+        }
     }
 
-    /// Most streams in hand.
-    fn room(&self) -> usize {
-        let batch = self.state.definitions.current().part.pipeline_worker_batch_size;
-        batch.min(self.state.config.pipeline_threads.saturating_mul(IN_HAND_PER_THREAD)).max(1)
-    }
-
-    /// Takes streams that are due; how many. A quarter of the room is kept for those that expire.
+    /// Takes streams that are due; how many.
     async fn take(&mut self) -> Result<usize, DbError> {
-        let room = self.room().saturating_sub(self.running.len());
-        if room == 0 || room < self.room() / 2 {
-            return Ok(0);
-        }
-        if self.threads.is_exhausted() {
-            log::error!("too many pipelines do not end: nothing more is run");
-            return Ok(0);
-        }
+        let loaded = self.state.definitions.current();
+        let places = self.state.config.pipeline_threads.saturating_mul(IN_HAND_PER_THREAD);
+        self.in_hand.resize(loaded.part.pipeline_worker_batch_size.min(places));
+        let mut share = Share { loaded, before: self.in_hand.clone(), in_hand: self.in_hand.clone() };
         let now = to_micros(self.state.now.now());
         let at = to_micros(self.state.clock.now_naive());
         let lease = self.lease_until();
         let taken = self.state.db.write(move |conn| {
-            let mut taken = store::take(conn, Task::Fire, now, (at, lease), room - room / 4)?;
-            let rest = room - taken.len();
-            taken.extend(store::take(conn, Task::Expire, now, (at, lease), rest)?);
-            Ok::<_, DbError>(taken)
+            let mut due = store::list_due(conn, Task::Fire, now)?;
+            due.extend(store::list_due(conn, Task::Expire, now)?);
+            let taken = store::take(conn, &due, now, (at, lease), &mut share)?;
+            let held = |taken: Taken| Held { pipeline: share.pipeline(taken.task, &taken.name), taken };
+            Ok::<Vec<Held>, DbError>(taken.into_iter().map(held).collect())
         });
         let taken = taken.await?;
         let count = taken.len();
-        for one in taken {
-            self.in_hand.insert(one.id);
-            self.running.push(work_on(self.state.clone(), Arc::clone(&self.threads), one).boxed());
+        for held in taken {
+            self.ids.insert(held.taken.id);
+            self.in_hand.hold(&held.pipeline, 1);
+            self.queue.push_back(held);
         }
         Ok(count)
+    }
+
+    /// Lets run what there are threads for.
+    fn begin(&mut self) {
+        for held in std::mem::take(&mut self.queue) {
+            if self.slots.room(&held.pipeline) == 0 {
+                self.queue.push_back(held);
+                continue;
+            }
+            self.slots.hold(&held.pipeline, 1);
+            self.running.push(work_on(self.state.clone(), Arc::clone(&self.threads), held).boxed());
+        }
     }
 
     /// Lets a stream go, together with those that are done by now.
@@ -142,29 +186,35 @@ impl Worker {
         {
             done.push(more);
         }
-        for (id, _) in &done {
-            self.in_hand.remove(id);
-        }
-        let finished: Vec<Finished> = done.into_iter().filter_map(|(_, finished)| finished).collect();
-        let has_new = finished.iter().any(|one| !one.new_events.is_empty());
-        let at = to_micros(self.state.clock.now_naive());
-        match self.state.db.write(move |conn| store::finish(conn, &finished, at)).await {
-            Ok(lost) => {
-                let mut counters = Counters::default();
-                (0..lost).for_each(|_| counters.of_unknown().count(Counter::Locked));
-                self.state.statistics.add(counters);
+        let mut finished = Vec::with_capacity(done.len());
+        for one in done {
+            self.ids.remove(&one.id);
+            self.in_hand.leave(&one.pipeline);
+            match one.left_behind {
+                Some(thread) => self.left_behind.push(ended(thread).map(|()| one.pipeline).boxed()),
+                None => self.slots.leave(&one.pipeline),
             }
-            // Their leases will be over some time.
-            Err(cause) => log::error!("streams are not let go: {cause}"),
+            finished.extend(one.finished);
         }
-        if has_new {
-            self.state.outgoing.notify_one();
+        let_go(&self.state, finished).await;
+    }
+
+    /// Gives back what waits for a thread.
+    async fn give_back(&mut self) {
+        let mut returned = Vec::with_capacity(self.queue.len());
+        for Held { taken, pipeline } in std::mem::take(&mut self.queue) {
+            self.ids.remove(&taken.id);
+            self.in_hand.leave(&pipeline);
+            returned.push(Finished { taken, outcome: Outcome::Returned, new_events: Vec::new() });
+        }
+        if !returned.is_empty() {
+            let_go(&self.state, returned).await;
         }
     }
 
     /// Keeps what is in hand, and returns what others have lost.
     async fn renew(&mut self) {
-        let (ids, lease) = (self.in_hand.iter().copied().collect::<Vec<_>>(), self.lease_until());
+        let (ids, lease) = (self.ids.iter().copied().collect::<Vec<_>>(), self.lease_until());
         let at = to_micros(self.state.clock.now_naive());
         let renewed = self.state.db.write(move |conn| {
             if !ids.is_empty() {
@@ -186,14 +236,69 @@ impl Worker {
     }
 }
 
+/// Writes what becomes of streams.
+async fn let_go(state: &State, finished: Vec<Finished>) {
+    let has_new = finished.iter().any(|one| !one.new_events.is_empty());
+    let at = to_micros(state.clock.now_naive());
+    match state.db.write(move |conn| store::finish(conn, &finished, at)).await {
+        Ok(lost) => {
+            let mut counters = Counters::default();
+            (0..lost).for_each(|_| counters.of_unknown().count(Counter::Locked));
+            state.statistics.add(counters);
+        }
+        // Their leases will be over some time.
+        Err(cause) => log::error!("streams are not let go: {cause}"),
+    }
+    if has_new {
+        state.outgoing.notify_one();
+    }
+}
+
+/// The room of a worker: for each pipeline its part of the places.
+struct Share {
+    loaded: Arc<Loaded>,
+    /// Places as they were before anything was taken.
+    before: Places,
+    in_hand: Places,
+}
+
+impl Share {
+    /// The pipeline that a task of a trigger runs; none is as good as one without a name.
+    fn pipeline(&self, task: Task, name: &str) -> String {
+        let trigger = self.loaded.part.triggers.get(name);
+        trigger.and_then(|trigger| task.pipeline(trigger)).unwrap_or_default().to_owned()
+    }
+}
+
+impl Room for Share {
+    /// None for a pipeline that has more in hand than room is left for: streams are taken by the dozen. A quarter of the
+    /// room is kept for streams that expire.
+    fn of(&self, due: &Due) -> usize {
+        let pipeline = self.pipeline(due.task, &due.name);
+        if self.before.room(&pipeline) < self.before.held(&pipeline) {
+            return 0;
+        }
+        let room = self.in_hand.room(&pipeline);
+        match due.task {
+            Task::Fire => room - room / 4,
+            Task::Expire => room,
+        }
+    }
+
+    fn took(&mut self, due: &Due, count: usize) {
+        let pipeline = self.pipeline(due.task, &due.name);
+        self.in_hand.hold(&pipeline, count);
+    }
+}
+
 /// Runs what is planned for a stream.
-async fn work_on(state: State, threads: Arc<Threads>, taken: Taken) -> Done {
+async fn work_on(state: State, threads: Arc<Threads>, Held { taken, pipeline }: Held) -> Done {
     let id = taken.id;
     let bodies = match state.db.read(move |conn| store::list_events(conn, id)).await {
         Ok(bodies) => bodies,
         Err(cause) => {
             log::error!(stream_id = id; "events of stream {id} cannot be read, its lease will end: {cause}");
-            return (id, None);
+            return Done { id, pipeline, finished: None, left_behind: None };
         }
     };
     let loaded = state.definitions.current();
@@ -201,13 +306,15 @@ async fn work_on(state: State, threads: Arc<Threads>, taken: Taken) -> Done {
     let ran = threads.run(loaded, taken.clone(), bodies).await;
     let outcome = outcome(&state, &taken, &ran, purges);
     state.statistics.add(ran.counters);
-    (id, Some(Finished { taken, outcome, new_events: ran.outcome.unwrap_or_default() }))
+    let new_events = ran.outcome.map(|brought| brought.new_events).unwrap_or_default();
+    let finished = Some(Finished { taken, outcome, new_events });
+    Done { id, pipeline, finished, left_behind: ran.left_behind }
 }
 
 fn outcome(state: &State, taken: &Taken, ran: &Ran, purges: bool) -> Outcome {
     let why = match &ran.outcome {
-        Ok(_new) if purges => return Outcome::Purged,
-        Ok(_new) => return Outcome::Completed,
+        Ok(brought) if purges => return Outcome::Purged(brought.complaint.clone()),
+        Ok(brought) => return Outcome::Completed(brought.complaint.clone()),
         Err(why) => why.clone(),
     };
     let failures = taken.failures.saturating_add(1);

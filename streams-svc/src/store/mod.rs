@@ -37,7 +37,7 @@ pub use join::{Added, Joining, add_events};
 pub use outbox::{Outgoing, delete_outgoing, list_outgoing};
 pub use term::{active_key, wanted_terms};
 pub use trim::{delete_history_before, delete_members_before};
-pub use work::{Finished, Outcome, Taken, finish, renew, return_lost, take};
+pub use work::{Due, Finished, Outcome, Room, Taken, finish, list_due, renew, return_lost, take};
 
 use diesel::deserialize::FromSqlRow;
 use diesel::sql_types::Untyped;

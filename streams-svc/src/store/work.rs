@@ -39,14 +39,53 @@ pub struct Finished {
 /// What becomes of a stream after its task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is done, and kept.
-    Completed,
-    /// It is done, and deleted.
-    Purged,
+    /// It is done, and kept; with what did not commit.
+    Completed(Option<String>),
+    /// It is done, and deleted; with what did not commit.
+    Purged(Option<String>),
     /// It failed and waits for a user.
     Failed(String),
     /// It failed and is tried again at a time in microseconds.
     Retried(String, i64),
+    /// It never began, and is for the next worker.
+    Returned,
+}
+
+/// A trigger with streams that are due for a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The task.
+    pub task: Task,
+    /// Name of the trigger.
+    pub name: String,
+}
+
+/// How many streams a worker has room for.
+pub trait Room {
+    /// Most streams it takes of what is due.
+    fn of(&self, due: &Due) -> usize;
+
+    /// So many were taken.
+    fn took(&mut self, due: &Due, count: usize);
+}
+
+/// Room for so many, whosever they are.
+impl Room for usize {
+    fn of(&self, _due: &Due) -> usize {
+        *self
+    }
+
+    fn took(&mut self, _due: &Due, count: usize) {
+        *self -= count;
+    }
+}
+
+#[derive(QueryableByName)]
+struct DueRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    due: i64,
 }
 
 #[derive(QueryableByName)]
@@ -55,8 +94,6 @@ struct TakenRow {
     id: i64,
     #[diesel(sql_type = BigInt)]
     serial: i64,
-    #[diesel(sql_type = Text)]
-    trigger_name: String,
     #[diesel(sql_type = BigInt)]
     failures: i64,
 }
@@ -77,67 +114,137 @@ impl Outcome {
     /// The state it leads to.
     fn state(&self, task: Task) -> State {
         match self {
-            Self::Completed | Self::Purged => State::Completed,
+            Self::Completed(_) | Self::Purged(_) => State::Completed,
             Self::Failed(_) => task.failed(),
             Self::Retried(..) => task.failed().after_reset(true).unwrap_or(task.failed()),
+            Self::Returned => task.running().after_lost_lease().unwrap_or(task.failed()),
         }
     }
 
     fn reason(&self) -> Option<&str> {
         match self {
-            Self::Completed | Self::Purged => None,
+            Self::Completed(reason) | Self::Purged(reason) => reason.as_deref(),
             Self::Failed(reason) | Self::Retried(reason, _) => Some(reason),
+            Self::Returned => Some("its worker stopped before it began"),
         }
     }
 }
 
-/// The streams that wait for a task, as the conditions of an index of their own, and the time they wait for.
-fn waiting(task: Task) -> (&'static str, &'static str) {
-    match task {
-        Task::Fire => {
-            ("state IN (1, 7) AND fire_timestamp IS NOT NULL", "coalesce(retry_at, fire_timestamp)")
-        }
-        Task::Expire => ("state IN (1, 8)", "coalesce(retry_at, expire_timestamp)"),
-    }
+/// The streams that wait for a task, as an index of their own has them.
+struct Waiting {
+    /// Table, and on SQLite its index: without statistics the engine would take another.
+    from: &'static str,
+    /// Condition of the index.
+    condition: &'static str,
+    /// The time that they wait for.
+    due: &'static str,
 }
 
-/// Takes at most `limit` streams that are due before `now`, the longest waiting first. `at` is the present of the
-/// machine and `lease_until` the end of the lease; all in microseconds. Streams that another worker is about to
-/// take are passed over.
+/// A stream that is ready before it expires is never expired, so the index of those that expire does not have it.
+fn waiting(conn: &DbConn, task: Task) -> Waiting {
+    let (index, condition, due) = match task {
+        Task::Fire => (
+            "streams INDEXED BY streams_fire",
+            "state IN (1, 7) AND fire_timestamp IS NOT NULL",
+            "coalesce(retry_at, fire_timestamp)",
+        ),
+        Task::Expire => (
+            "streams INDEXED BY streams_expire",
+            "(state = 8 OR (state = 1 AND (fire_timestamp IS NULL OR fire_timestamp > expire_timestamp)))",
+            "coalesce(retry_at, expire_timestamp)",
+        ),
+    };
+    let from = match conn {
+        DbConn::Postgres(_) => "streams",
+        DbConn::Sqlite(_) => index,
+    };
+    Waiting { from, condition, due }
+}
+
+/// The triggers with streams that are due for a task before `now` (microseconds), the longest waiting first.
+///
+/// Looks at the first stream of each trigger and jumps to the next: the cost grows with the number of triggers, not of
+/// streams.
 ///
 /// # Errors
 /// When the database fails.
+pub fn list_due(conn: &mut DbConn, task: Task, now: i64) -> Result<Vec<Due>, DbError> {
+    let Waiting { from, condition, due } = waiting(conn, task);
+    let streams = format!("FROM {from} WHERE {condition}");
+    let sql = format!(
+        "WITH RECURSIVE names (name) AS (SELECT (SELECT trigger_name {streams} ORDER BY trigger_name LIMIT 1) \
+         UNION ALL SELECT (SELECT trigger_name {streams} AND trigger_name > names.name ORDER BY trigger_name LIMIT 1) \
+         FROM names WHERE names.name IS NOT NULL) \
+         SELECT name, (SELECT {due} {streams} AND trigger_name = names.name ORDER BY {due}, id LIMIT 1) AS due \
+         FROM names WHERE name IS NOT NULL"
+    );
+    let mut rows: Vec<DueRow> = load(conn, Sql::new(&sql))?;
+    rows.retain(|row| row.due < now);
+    rows.sort_by_key(|row| row.due);
+    Ok(rows.into_iter().map(|row| Due { task, name: row.name }).collect())
+}
+
+/// Takes streams that are due before `now`, of each trigger as many as there is room for, the longest waiting first.
+/// `at` is the present of the machine and `lease_until` the end of the lease; all in microseconds. Streams that another
+/// worker is about to take are passed over.
+///
+/// # Errors
+/// When the database fails; nothing is taken then.
 pub fn take(
     conn: &mut DbConn,
-    task: Task,
+    due: &[Due],
     now: i64,
     (at, lease_until): (i64, i64),
-    limit: usize,
+    room: &mut impl Room,
 ) -> Result<Vec<Taken>, DbError> {
-    let (condition, due) = waiting(task);
+    if due.iter().all(|one| room.of(one) == 0) {
+        return Ok(Vec::new());
+    }
     conn.transaction(|conn| {
-        let mut sql = Sql::new("UPDATE streams SET serial = serial + 1, active_key = NULL, state = ");
-        sql.bind(i64::from(task.running().number())).push(", lease_until = ").bind(lease_until);
-        let is_postgres = matches!(conn, DbConn::Postgres(_));
-        // As an array PostgreSQL chooses the streams once, before it changes any.
-        sql.push(if is_postgres { " WHERE id = ANY(ARRAY(" } else { " WHERE id IN (" });
-        sql.push(&format!("SELECT id FROM streams WHERE {condition} AND {due} < ")).bind(now);
-        if task == Task::Expire {
-            // What is due for both fires.
-            sql.push(" AND (state = 8 OR fire_timestamp IS NULL OR fire_timestamp >= ").bind(now).push(")");
-        }
-        sql.push(&format!(" ORDER BY {due}, id LIMIT {limit}"));
-        sql.push(if is_postgres { " FOR UPDATE SKIP LOCKED))" } else { ")" });
-        sql.push(" RETURNING id, serial, trigger_name, failures");
-        let rows: Vec<TakenRow> = load(conn, sql)?;
-        let mut taken = Vec::with_capacity(rows.len());
-        for row in rows {
-            put_change(conn, row.id, &row.trigger_name, row.serial, at, Some(task.running()), None)?;
-            let failures = u32::try_from(row.failures).unwrap_or(u32::MAX);
-            taken.push(Taken { id: row.id, serial: row.serial, name: row.trigger_name, failures, task });
+        let mut taken = Vec::new();
+        for one in due {
+            let most = room.of(one);
+            if most > 0 {
+                let before = taken.len();
+                taken.extend(take_most(conn, one, now, (at, lease_until), most)?);
+                room.took(one, taken.len() - before);
+            }
         }
         Ok(taken)
     })
+}
+
+fn take_most(
+    conn: &mut DbConn,
+    Due { task, name }: &Due,
+    now: i64,
+    (at, lease_until): (i64, i64),
+    most: usize,
+) -> Result<Vec<Taken>, DbError> {
+    let Waiting { from, condition, due } = waiting(conn, *task);
+    let running = task.running();
+    let mut sql = Sql::new("UPDATE streams SET serial = serial + 1, active_key = NULL, state = ");
+    sql.bind(i64::from(running.number())).push(", lease_until = ").bind(lease_until);
+    let is_postgres = matches!(conn, DbConn::Postgres(_));
+    // As an array PostgreSQL chooses the streams once, before it changes any.
+    sql.push(if is_postgres { " WHERE id = ANY(ARRAY(" } else { " WHERE id IN (" });
+    sql.push(&format!("SELECT id FROM {from} WHERE {condition} AND trigger_name = ")).bind(name.as_str());
+    sql.push(&format!(" AND {due} < ")).bind(now);
+    if *task == Task::Expire {
+        // What is due for both fires.
+        sql.push(" AND (state = 8 OR fire_timestamp IS NULL OR fire_timestamp >= ").bind(now).push(")");
+    }
+    sql.push(&format!(" ORDER BY {due}, id LIMIT ")).bind(i64::try_from(most).unwrap_or(i64::MAX));
+    sql.push(if is_postgres { " FOR UPDATE SKIP LOCKED))" } else { ")" });
+    sql.push(" RETURNING id, serial, failures");
+    let rows: Vec<TakenRow> = load(conn, sql)?;
+    let mut taken = Vec::with_capacity(rows.len());
+    for row in rows {
+        put_change(conn, row.id, name, row.serial, at, Some(running), None)?;
+        let failures = u32::try_from(row.failures).unwrap_or(u32::MAX);
+        taken.push(Taken { id: row.id, serial: row.serial, name: name.clone(), failures, task: *task });
+    }
+    Ok(taken)
 }
 
 /// Keeps streams that are worked on.
@@ -205,25 +312,26 @@ pub fn finish(conn: &mut DbConn, finished: &[Finished], at: i64) -> Result<usize
 /// Whether the stream was still ours.
 fn let_go(conn: &mut DbConn, one: &Finished) -> Result<bool, DbError> {
     let (taken, outcome) = (&one.taken, &one.outcome);
-    let mut sql = match outcome {
-        Outcome::Purged => Sql::new("DELETE FROM streams"),
-        Outcome::Completed | Outcome::Failed(_) | Outcome::Retried(..) => {
-            let mut sql = Sql::new("UPDATE streams SET serial = serial + 1, lease_until = NULL, state = ");
-            let is_failure = outcome.reason().is_some();
-            let failures = if is_failure { i64::from(taken.failures) + 1 } else { 0 };
-            sql.bind(i64::from(outcome.state(taken.task).number())).push(", failures = ").bind(failures);
-            sql.push(", retry_at = ");
-            match outcome {
-                Outcome::Retried(_, at) => sql.bind(*at),
-                Outcome::Completed | Outcome::Purged | Outcome::Failed(_) => sql.push("NULL"),
-            };
-            sql
-        }
-    };
+    let is_purged = matches!(outcome, Outcome::Purged(_));
+    let mut sql = if is_purged { Sql::new("DELETE FROM streams") } else { change(taken, outcome) };
     sql.push(" WHERE id = ").bind(taken.id).push(" AND serial = ").bind(taken.serial);
     let is_ours = execute(conn, sql)? == 1;
-    if is_ours && *outcome == Outcome::Purged {
+    if is_ours && is_purged {
         delete_parts(conn, taken.id)?;
     }
     Ok(is_ours)
+}
+
+/// What is written of a stream that stays. One that never began keeps what it knows of earlier tries.
+fn change(taken: &Taken, outcome: &Outcome) -> Sql {
+    let failures = i64::from(taken.failures) + 1;
+    let mut sql = Sql::new("UPDATE streams SET serial = serial + 1, lease_until = NULL, state = ");
+    sql.bind(i64::from(outcome.state(taken.task).number()));
+    match outcome {
+        Outcome::Completed(_) | Outcome::Purged(_) => sql.push(", retry_at = NULL, failures = 0"),
+        Outcome::Failed(_) => sql.push(", retry_at = NULL, failures = ").bind(failures),
+        Outcome::Retried(_, at) => sql.push(", retry_at = ").bind(*at).push(", failures = ").bind(failures),
+        Outcome::Returned => &mut sql,
+    };
+    sql
 }

@@ -19,6 +19,7 @@ use streams_svc::pipeline::{self, Handlers};
 use streams_svc::store::{self, Place};
 use streams_svc::triggers;
 use streams_svc::winchester::StreamsPart;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) const TRIGGERS: &str = include_str!("../fixtures/triggers.yaml");
 pub(crate) const PIPELINES: &str = include_str!("../fixtures/pipelines.yaml");
@@ -203,4 +204,35 @@ pub(crate) fn event(event_type: &str, message_id: &str, timestamp: &str, more: J
     });
     json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json
+}
+
+/// A receiver of webhooks that takes one request.
+pub(crate) struct Receiver(tokio::net::TcpListener);
+
+impl Receiver {
+    pub(crate) fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(tokio::net::TcpListener::from_std(listener).unwrap())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap())
+    }
+
+    /// Takes a request and answers it; its text.
+    pub(crate) async fn take(&self) -> String {
+        let mut socket = self.0.accept().await.unwrap().0;
+        let mut request = Vec::new();
+        while !String::from_utf8_lossy(&request).ends_with("}]}") {
+            assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0);
+        }
+        socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        String::from_utf8(request).unwrap()
+    }
+
+    /// Waits until somebody has connected, who gets no answer until the connection that is returned is dropped.
+    pub(crate) async fn keep_waiting(&self) -> tokio::net::TcpStream {
+        self.0.accept().await.unwrap().0
+    }
 }

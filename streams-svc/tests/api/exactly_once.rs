@@ -116,7 +116,10 @@ async fn take(fixture: &Fixture, lease_until: i64) -> Vec<Taken> {
     fixture
         .database
         .db
-        .write(move |conn| store::take(conn, Task::Fire, now, (now, lease_until), 1))
+        .write(move |conn| {
+            let due = store::list_due(conn, Task::Fire, now)?;
+            store::take(conn, &due, now, (now, lease_until), &mut 1)
+        })
         .await
         .unwrap()
 }
@@ -140,7 +143,7 @@ async fn stream_of_a_dead_worker_returns_and_what_it_brings_too_late_is_discarde
     assert_eq!(fixture.states(id).await, ["active", "firing", "retry_fire", "firing", "completed"]);
     let before = fixture.events.all().len();
 
-    let late = Finished { taken, outcome: Outcome::Purged, new_events: vec!["{}".to_owned()] };
+    let late = Finished { taken, outcome: Outcome::Purged(None), new_events: vec!["{}".to_owned()] };
     let lost = fixture.database.db.write(move |conn| store::finish(conn, &[late], noon)).await.unwrap();
     assert_eq!(lost, 1);
     fixture.work().await;

@@ -6,6 +6,7 @@
 mod clock;
 mod common;
 mod exactly_once;
+mod hanging;
 mod lists;
 mod notabene;
 mod pipelines;

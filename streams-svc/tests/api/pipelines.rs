@@ -1,6 +1,6 @@
 //! Failures, retries, reload, tail and trimming.
 
-use crate::common::{Fixture, PIPELINES, TRIGGERS, event, part, time};
+use crate::common::{Fixture, PIPELINES, Receiver, TRIGGERS, at, event, part, time};
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use serde_json::{Value as Json, json};
@@ -102,35 +102,37 @@ async fn pipeline_that_hangs_fails_in_time_and_holds_up_nobody() {
     let started = std::time::Instant::now();
     assert_eq!(fixture.work().await, 2);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    // A commit that fails is logged; the stream is done all the same, as in the original.
+    // A commit that fails is noted; the stream is done all the same, as in the original.
     assert_eq!(fixture.get("/v1/streams/count?state=completed").await.json(), json!([{ "count": 2 }]));
+    let history = async |name: &str| {
+        let id = fixture.one(&format!("/v1/streams?name={name}")).await["id"].clone();
+        fixture.get(&format!("/v1/streams/{id}/history")).await.json()
+    };
+    let reason =
+        "pipeline 'fire', handler 'webhook': not delivered, attempts: 1, the last: no answer in time";
+    let slow = history("any").await;
+    assert_eq!((&slow[2]["state"], &slow[2]["reason"]), (&json!("completed"), &json!(reason)));
+    assert_eq!(history("quick").await[2]["reason"], Json::Null);
 }
 
 #[actix_web::test]
 async fn webhook_reaches_its_receiver() {
-    use std::io::{Read, Write};
-    let receiver = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/hook", receiver.local_addr().unwrap());
-    let request = std::thread::spawn(move || {
-        let mut socket = receiver.accept().unwrap().0;
-        let (mut request, mut piece) = (Vec::new(), [0; 4096]);
-        while !String::from_utf8_lossy(&request).ends_with("}]}") {
-            let read = socket.read(&mut piece).unwrap();
-            request.extend_from_slice(&piece[..read]);
-        }
-        socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
-        String::from_utf8(request).unwrap()
-    });
-    let pipelines = format!("fire: [{{name: webhook, params: {{url: '{url}', secret: s}}}}]");
-    let fixture = Fixture::with(part(TRIGGER, &pipelines), &Config::default());
+    let receiver = Receiver::new();
+    let pipelines =
+        format!("fire: [{{name: webhook, params: {{url: '{}/hook', secret: s}}}}]", receiver.url());
+    // A replay: to the engine it is 2015, to the receiver it is not.
+    let mut part = part(TRIGGER, &pipelines);
+    part.time_sync_endpoint = Some("internal".to_owned());
+    let fixture = Fixture::with(part, &Config::default());
     let event = event("a", "m1", "2015-02-27T14:00:00", json!({ "host": "h" }));
     fixture.add(event.clone()).await;
-    fixture.set_clock("2015-02-27T14:58:00");
-    assert_eq!(fixture.work().await, 1);
-    let request = request.join().unwrap();
+    let _ = fixture.state.now().at(at("2015-02-27T14:58:00"));
+    fixture.set_clock("2026-02-27T14:58:00");
+    let (taken, request) = tokio::join!(fixture.work(), receiver.take());
+    assert_eq!(taken, 1);
     assert!(request.starts_with("POST /hook HTTP/1.1\r\n"), "{request}");
-    // The clock of the engine, in seconds since 1970.
-    assert!(request.to_ascii_lowercase().contains("x-quintet-timestamp: 1425049080\r\n"), "{request}");
+    // date -ud 2026-02-27T14:58:00 +%s
+    assert!(request.to_ascii_lowercase().contains("x-quintet-timestamp: 1772204280\r\n"), "{request}");
     let body: Json = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
     assert_eq!(body, json!({ "stream_id": 1, "stream_name": "any", "events": [event] }));
     assert_eq!(fixture.one("/v1/streams/1").await["state"], "completed");
@@ -231,7 +233,7 @@ async fn old_events_leave_their_streams_where_that_is_wanted() {
     {
         fixture.add(event("compute.instance.update", id, at, json!({ "instance_id": "i" }))).await;
     }
-    let cutoff = shared::datetime::to_micros(crate::common::at("2015-02-27T12:00:00"));
+    let cutoff = shared::datetime::to_micros(at("2015-02-27T12:00:00"));
     let trim = move |conn: &mut _| streams_svc::store::delete_members_before(conn, cutoff, 1);
     let left = async || {
         let stream = fixture.one("/v1/streams/1?details=1").await;

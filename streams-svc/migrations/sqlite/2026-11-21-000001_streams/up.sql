@@ -19,9 +19,11 @@ CREATE TABLE streams (
     -- When to try again, in place of fire_timestamp or expire_timestamp.
     retry_at BIGINT
 );
-CREATE INDEX streams_fire ON streams (coalesce(retry_at, fire_timestamp), id)
+-- What waits for a worker, by trigger (store/work.rs).
+CREATE INDEX streams_fire ON streams (trigger_name, coalesce(retry_at, fire_timestamp), id)
     WHERE state IN (1, 7) AND fire_timestamp IS NOT NULL;
-CREATE INDEX streams_expire ON streams (coalesce(retry_at, expire_timestamp), id) WHERE state IN (1, 8);
+CREATE INDEX streams_expire ON streams (trigger_name, coalesce(retry_at, expire_timestamp), id)
+    WHERE (state = 8 OR (state = 1 AND (fire_timestamp IS NULL OR fire_timestamp > expire_timestamp)));
 CREATE INDEX streams_lease ON streams (lease_until) WHERE state IN (2, 3);
 CREATE INDEX streams_trigger ON streams (trigger_name, id);
 CREATE INDEX streams_state ON streams (state, id);
