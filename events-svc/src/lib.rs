@@ -19,7 +19,7 @@ use actix_web::web::{Data, ServiceConfig};
 use config::Config;
 use distill::{Dialect, Distiller};
 use engine::amqp::Consumers;
-use engine::{FeedLag, Ingest, Notifications};
+use engine::{FeedLag, Ingest, Notifications, Trim};
 use shared::clock::SharedClock;
 use shared::config::Common;
 use shared::db::Db;
@@ -40,6 +40,7 @@ pub struct State {
     ingest: Data<Ingest>,
     notifications: Data<Notifications>,
     feed_lag: Data<FeedLag>,
+    trim: Option<Trim>,
 }
 
 impl State {
@@ -57,7 +58,15 @@ impl State {
             ingest: Data::new(ingest),
             notifications: Data::new(notifications),
             feed_lag: Data::new(FeedLag::new().map_err(std::io::Error::other)?),
+            trim: None,
         })
+    }
+
+    /// Removes old events as this says, besides what the settings say.
+    #[must_use]
+    pub fn with_trim(mut self, trim: Option<Trim>) -> Self {
+        self.trim = trim;
+        self
     }
 
     /// Adds the routes and what they need to an app.
@@ -82,14 +91,14 @@ pub fn start(
     clock: SharedClock,
 ) -> Result<Running, StartError> {
     config.validate()?;
-    let distiller = distiller(&config, common)?;
+    let (distiller, trim) = (distiller(&config, common)?, trim(common)?);
     let metrics = Metrics::new(NAME)?;
     let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
         .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
     db.write_blocking(store::continue_feed)?;
     let listen = config.listen.clone();
     let failed = |cause| StartError::Listen { name: NAME, address: listen.address.clone(), cause };
-    let state = State::new(config, db.clone(), distiller, clock.clone()).map_err(failed)?;
+    let state = State::new(config, db.clone(), distiller, clock.clone()).map_err(failed)?.with_trim(trim);
     metrics::register(&metrics, &state)?;
     let consumers = Consumers::new(&state.config.amqp)?;
     consumers.register(&metrics)?;
@@ -118,7 +127,14 @@ pub fn start(
 /// [`StartError::Config`] with what the operator has to change.
 pub fn check(config: &Config, common: &Common) -> Result<(), StartError> {
     config.validate()?;
-    distiller(config, common).map(|_good| ())
+    distiller(config, common)?;
+    trim(common).map(|_good| ())
+}
+
+/// The removal of old events that the `winchester_config` asks for.
+fn trim(common: &Common) -> Result<Option<Trim>, StartError> {
+    let trim = common.winchester_config.as_deref().map(Trim::from_winchester).transpose();
+    trim.map(Option::flatten).map_err(|cause| StartError::Config(cause.to_string()))
 }
 
 /// The conversion that the settings ask for: `winchester_config` before `event_definitions` before the built-in one.

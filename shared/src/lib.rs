@@ -1,6 +1,6 @@
 //! What two services already use and no API owns: the database door, configuration loading, server start and
-//! stop, logging, health and metrics, signed identity, secrets, the clock, and four small readers (globs, YAML with
-//! line numbers, ISO 8601 times, the header `Accept`).
+//! stop, logging, health and metrics, signed identity, secrets, the clock, and five small readers (globs, YAML with
+//! line numbers, ISO 8601 times, time expressions, the header `Accept`).
 //!
 //! Nothing here knows a route, a table or a word of any one API.
 
@@ -21,4 +21,5 @@ pub mod server;
 pub mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod timex;
 pub mod yaml;

@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `timex`, `triggers`, `engine`, `pipeline`, `counters`, `winchester`, `model` | pure: no database, no clock of their own |
+//! | `triggers`, `engine`, `pipeline`, `counters`, `winchester`, `model` | pure: no database, no clock of their own |
 //! | `store` | all SQL |
 //! | `drive` | what runs without a request: follower, worker, sender |
 //! | `api` | the routes |
@@ -22,9 +22,10 @@ pub mod pipeline;
 mod schema;
 pub mod statistics;
 pub mod store;
-pub mod timex;
 pub mod triggers;
 pub mod winchester;
+
+pub use shared::timex;
 
 use actix_web::web::{Data, ServiceConfig};
 use config::Config;

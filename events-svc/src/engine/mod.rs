@@ -6,9 +6,11 @@ mod conversion;
 mod feed_lag;
 mod notifications;
 mod retention;
+mod trim;
 
 pub use committer::{Ingest, IngestError, LARGEST_BATCH};
 pub use conversion::Recent;
 pub use feed_lag::{FeedLag, watch as watch_feed};
 pub use notifications::{Accepted, Delivered, Fate, HTTP, Notifications, Texts};
 pub use retention::{retain, step as retention_step};
+pub use trim::Trim;

@@ -1,8 +1,12 @@
-//! Keeps the store within its bounds: old events go by age, the oldest by number, in small steps.
+//! Keeps the store within its bounds: old events go by age, as the settings or a `winchester.yaml` say, the oldest by
+//! number, in small steps.
 
+use super::Trim;
 use crate::State;
-use crate::store::{Removed, StoreError, count_events, delete_generated_before, delete_oldest};
-use chrono::Duration as Age;
+use crate::store::{
+    Removed, StoreError, count_events, delete_generated_before, delete_oldest, find_replay_time,
+};
+use chrono::{Duration as Age, NaiveDateTime};
 use shared::clock::SharedClock;
 use shared::db::DbConn;
 use shared::stop::Stop;
@@ -19,7 +23,7 @@ const BREATH: Duration = Duration::from_millis(20);
 
 /// Removes what is out of bounds until `stop`.
 pub async fn retain(state: State, clock: SharedClock, stop: Stop) {
-    if state.config.event_time_to_live_secs == 0 && state.config.max_events == 0 {
+    if state.config.event_time_to_live_secs == 0 && state.config.max_events == 0 && state.trim.is_none() {
         return;
     }
     loop {
@@ -43,17 +47,26 @@ pub async fn retain(state: State, clock: SharedClock, stop: Stop) {
 pub async fn step(state: &State, clock: &SharedClock) -> Result<Removed, StoreError> {
     let age = i64::try_from(state.config.event_time_to_live_secs).unwrap_or(i64::MAX);
     // Ages beyond the calendar keep everything, as 0 does.
-    let cutoff = Age::try_seconds(age).and_then(|age| clock.now_naive().checked_sub_signed(age));
+    let now = clock.now_naive();
+    let cutoff = Age::try_seconds(age).and_then(|age| now.checked_sub_signed(age));
     let cutoff = cutoff.filter(|_| age > 0);
-    let most = state.config.max_events;
-    state.db.write(move |conn| remove(conn, cutoff, most)).await
+    let (most, trim) = (state.config.max_events, state.trim.clone());
+    let step = move |conn: &mut DbConn| {
+        let trimmed = trim.map_or(Ok(Removed(0)), |trim| remove_trimmed(conn, &trim, now))?;
+        if trimmed == Removed(0) { remove(conn, cutoff, most) } else { Ok(trimmed) }
+    };
+    state.db.write(step).await
 }
 
-fn remove(
-    conn: &mut DbConn,
-    cutoff: Option<chrono::NaiveDateTime>,
-    most: u64,
-) -> Result<Removed, StoreError> {
+fn remove_trimmed(conn: &mut DbConn, trim: &Trim, now: NaiveDateTime) -> Result<Removed, StoreError> {
+    let present = if trim.is_replay { find_replay_time(conn)? } else { Some(now) };
+    match present.and_then(|present| trim.cutoff(present)) {
+        Some(cutoff) => delete_generated_before(conn, cutoff, trim.batch_size.min(STEP)),
+        None => Ok(Removed(0)),
+    }
+}
+
+fn remove(conn: &mut DbConn, cutoff: Option<NaiveDateTime>, most: u64) -> Result<Removed, StoreError> {
     if let Some(cutoff) = cutoff {
         let removed = delete_generated_before(conn, cutoff, STEP)?;
         if removed != Removed(0) {

@@ -3,9 +3,11 @@
 use super::read::load;
 use super::{StoreError, term};
 use crate::model::TraitValue;
+use crate::schema::events;
+use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Text};
-use diesel::{Connection, QueryableByName, RunQueryDsl};
-use shared::datetime::to_micros;
+use diesel::{Connection, ExpressionMethods, QueryDsl, QueryableByName, RunQueryDsl};
+use shared::datetime::{from_micros, to_micros};
 use shared::db::{DbConn, Sql};
 use shared::on_backend;
 use std::collections::BTreeMap;
@@ -26,13 +28,24 @@ struct Old {
     head: String,
 }
 
+/// The time that a replay has reached: the earliest of its last [`LAST`] events, so that one of a wrong date does not
+/// make all others old. `None` for an empty store.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_replay_time(conn: &mut DbConn) -> Result<Option<NaiveDateTime>, StoreError> {
+    let last = events::table.select(events::generated).order(events::id.desc()).limit(LAST);
+    let times: Vec<i64> = last.load(conn)?;
+    Ok(times.into_iter().min().map(from_micros))
+}
+
 /// Removes at most `step` events generated strictly before `cutoff`, oldest first.
 ///
 /// # Errors
 /// When the database fails; nothing is removed then.
 pub fn delete_generated_before(
     conn: &mut DbConn,
-    cutoff: chrono::NaiveDateTime,
+    cutoff: NaiveDateTime,
     step: usize,
 ) -> Result<Removed, StoreError> {
     let mut sql = Sql::new(OLD);
@@ -49,6 +62,9 @@ pub fn delete_generated_before(
 pub fn delete_oldest(conn: &mut DbConn, step: usize) -> Result<Removed, StoreError> {
     delete(conn, Sql::new(&format!("{OLD} ORDER BY generated LIMIT {step}")))
 }
+
+/// Events that say together what time it is in a replay.
+const LAST: i64 = 100;
 
 const OLD: &str = "SELECT id, generated, shape, v2 AS head FROM events";
 

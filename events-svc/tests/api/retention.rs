@@ -5,7 +5,7 @@ use chrono::Duration;
 use diesel::{Connection, RunQueryDsl};
 use events_svc::config::Config;
 use events_svc::distill::Distiller;
-use events_svc::engine::retention_step;
+use events_svc::engine::{Trim, retention_step};
 use events_svc::store::{
     Removed, StoreError, count_events, delete_generated_before, list_event_types, prepare, put_events,
     put_postgres_events,
@@ -47,6 +47,50 @@ async fn the_oldest_go_when_there_are_too_many() {
     assert_eq!(removed(&fixture).await, 1);
     assert_eq!(fixture.get("/v1/events/a").await.status, 404);
     assert_eq!(removed(&fixture).await, 0);
+}
+
+/// Stores events of these ages in seconds, and lets them be trimmed as the settings say until nothing more goes; the ids
+/// of what stays, and the steps it took.
+async fn trimmed(settings: &str, ages: &[i64]) -> (Vec<String>, Vec<usize>) {
+    let mut fixture = Fixture::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("trim_events: true\n{settings}\n")).unwrap();
+    fixture.state = fixture.state.clone().with_trim(Trim::from_winchester(file.path()).unwrap());
+    let events: Vec<_> = ages.iter().map(|age| at(&format!("e{age}"), "t", *age)).collect();
+    fixture.store(&events).await;
+    let mut steps = Vec::new();
+    while steps.last() != Some(&0) {
+        steps.push(removed(&fixture).await);
+    }
+    let left = fixture.get("/v1/events").await.json();
+    let ids = left.as_array().unwrap().iter().map(|event| event["message_id"].as_str().unwrap().to_owned());
+    (ids.collect(), steps)
+}
+
+const DAY: i64 = 86_400;
+
+#[actix_web::test]
+async fn trimming_removes_events_older_than_the_age_in_batches() {
+    let ages = [14 * DAY + 1, 14 * DAY, 20 * DAY, 15 * DAY, 0];
+    let (left, steps) = trimmed("trim_events_batch_size: 2", &ages).await;
+    assert_eq!(left, ["e0", &format!("e{}", 14 * DAY)]);
+    assert_eq!(steps, [2, 1, 0]);
+    let (left, _) = trimmed("trim_events_age: $timestamp - 16d", &ages).await;
+    assert_eq!(left.len(), 4, "{left:?}");
+    let (left, _) = trimmed("trim_events_age: soon", &ages).await;
+    assert_eq!(left.len(), 5, "{left:?}");
+}
+
+/// The sample of 2015 is not old while it is played, and one event of a wrong date makes no other old.
+#[actix_web::test]
+async fn in_a_replay_the_last_events_are_the_present() {
+    let old = [4015 * DAY, 4014 * DAY - 99];
+    let ages: Vec<i64> =
+        old.into_iter().chain((4000 * DAY - 99)..=(4000 * DAY)).chain([-4000 * DAY]).collect();
+    let (left, steps) = trimmed("time_sync_endpoint: internal", &ages).await;
+    assert_eq!((left.len(), steps), (102, vec![1, 0]));
+    assert!(!left.contains(&format!("e{}", 4015 * DAY)));
+    assert_eq!(trimmed("time_sync_endpoint: internal", &[]).await.1, [0]);
 }
 
 /// Waits until the other has ended or waits for a lock of this transaction.
