@@ -149,6 +149,7 @@ pub fn start(
     let metrics = Metrics::new(NAME)?;
     let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
         .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
+    db.write_blocking(store::continue_history)?;
     let events = HttpEvents::new(client()?, &config.events_url, key.clone(), Arc::clone(&clock));
     let listen = config.listen.clone();
     let state = State::new(config, db.clone(), Arc::clone(&clock), definitions, Arc::new(events))?;

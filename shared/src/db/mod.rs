@@ -7,6 +7,7 @@
 mod connection;
 mod manager;
 mod migrate;
+mod order;
 mod pool;
 mod sql;
 mod statement;
@@ -15,6 +16,7 @@ pub use connection::DbConn;
 pub use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 pub use manager::Target;
 pub use migrate::Migrations;
+pub use order::{SETTLED, continue_order};
 pub use sql::{Bind, Sql, Typed};
 pub use statement::{And, Statement, statement};
 

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use shared::datetime::from_micros;
-use shared::db::{DbConn, DbError, Sql};
+use shared::db::{DbConn, DbError, SETTLED, Sql, continue_order};
 
 use super::{Place, execute, load};
 use crate::engine::State;
@@ -68,8 +68,14 @@ impl From<Row> for Change {
 
 const SELECT: &str = "SELECT xid, id, stream_id, trigger_name, serial, at, state, reason FROM history WHERE ";
 
-/// On PostgreSQL only rows of transactions before the oldest that still runs: nothing can appear before them.
-const SETTLED: &str = "xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+/// Lets new changes come after all that are written down, whatever server their transactions ran on. To be called
+/// before the first is written.
+///
+/// # Errors
+/// When the database fails.
+pub fn continue_history(conn: &mut DbConn) -> Result<(), DbError> {
+    continue_order(conn, "history")
+}
 
 /// The changes of a stream, oldest first, the last [`MOST`] of them.
 ///

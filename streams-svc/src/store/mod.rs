@@ -32,7 +32,7 @@ pub use cursor::{Place, leave_partitions, list_cursors, share_partitions, start_
 pub use find::{
     Direction, StreamFilter, StreamRow, count_streams, find_active, find_stream, list_events, list_streams,
 };
-pub use history::{Change, last_change, list_changes, list_history};
+pub use history::{Change, continue_history, last_change, list_changes, list_history};
 pub use join::{Added, Joining, add_events};
 pub use outbox::{Outgoing, delete_outgoing, list_outgoing};
 pub use term::{active_key, wanted_terms};

@@ -23,12 +23,12 @@ CREATE INDEX events_scope ON events (scope, generated);
 CREATE INDEX events_scope_user ON events (scope, user_id, generated);
 CREATE INDEX events_feed ON events (xid, id);
 
--- How far the feed's transaction numbers are ahead of the server's: 0, or more in a database that came from a dump
--- (store/feed.rs). The default of events.xid says the same.
-CREATE TABLE feed_lead (
+-- How far the numbers in events.xid are ahead of the server's: 0, or more in a database that came from a dump
+-- (shared::db::continue_order). The default of the column says the same.
+CREATE TABLE xid_lead (
     xids BIGINT NOT NULL
 );
-INSERT INTO feed_lead VALUES (0);
+INSERT INTO xid_lead VALUES (0);
 
 -- One narrow row per trait: name, type and value in one order-keeping term (store/term.rs).
 CREATE TABLE trait_index (

@@ -1,3 +1,4 @@
+DROP TABLE xid_lead;
 DROP TABLE history;
 DROP TABLE outbox;
 DROP TABLE holders;

@@ -79,3 +79,10 @@ CREATE TABLE history (
 CREATE INDEX history_stream ON history (stream_id, id);
 CREATE INDEX history_tail ON history (xid, id);
 CREATE INDEX history_at ON history (at);
+
+-- How far the numbers in history.xid are ahead of the server's: 0, or more in a database that came from a dump
+-- (shared::db::continue_order). The default of the column says the same.
+CREATE TABLE xid_lead (
+    xids BIGINT NOT NULL
+);
+INSERT INTO xid_lead VALUES (0);
