@@ -53,7 +53,7 @@ enum End {
     Broken,
 }
 
-/// Listens on one connection; `last` is the id of the last change seen.
+/// Listens on one connection; `last` is the id to come back with.
 async fn listen(
     client: &Client,
     flags: &TailFlags,
@@ -68,15 +68,18 @@ async fn listen(
     *was_open = true;
     let mut text = Vec::new();
     while let Some(event) = next_event(&mut answer, &mut text).await? {
-        let Some(change) = event.data.and_then(|data| serde_json::from_str::<Value>(&data).ok()) else {
-            continue;
-        };
-        *last = event.id.or(last.take());
+        let Some(change) = change(event, last) else { continue };
         if is_wanted(&change, flags) && !print_line(&line(&change, flags.format.output)) {
             return Ok(End::NobodyReads);
         }
     }
     Ok(End::Broken)
+}
+
+/// The change that an event tells of. One without a change has an id too: where the tail began.
+fn change(event: ServerEvent, last: &mut Option<String>) -> Option<Value> {
+    *last = event.id.or(last.take());
+    serde_json::from_str(&event.data?).ok()
 }
 
 fn is_wanted(change: &Value, flags: &TailFlags) -> bool {
@@ -147,6 +150,18 @@ mod tests {
         assert_eq!(take_event(&mut text), Some(event));
         assert_eq!(take_event(&mut text), None);
         assert_eq!(text, b"id: 1-");
+    }
+
+    /// A connection that breaks before the first change goes on where it began.
+    #[test]
+    fn the_last_id_counts_with_a_change_or_without() {
+        let mut text = b"id: 1-2\n\n: quiet\n\nid: 1-3\nevent: stream\ndata: {\"a\": 1}\n\n".to_vec();
+        let (mut last, mut seen) = (None, Vec::new());
+        while let Some(event) = take_event(&mut text) {
+            seen.push((change(event, &mut last), last.clone().unwrap()));
+        }
+        let id = |id: &str| id.to_owned();
+        assert_eq!(seen, [(None, id("1-2")), (None, id("1-2")), (Some(json!({"a": 1})), id("1-3"))]);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::ready;
+use futures_util::stream::{self, StreamExt};
 use shared::stop::Stop;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -47,6 +49,9 @@ async fn follow_changes(req: HttpRequest, state: Data<State>) -> Result<HttpResp
         Some(text) => text.parse().map_err(Error::Invalid)?,
         None => state.db.read(|conn| Ok::<_, Error>(store::last_change(conn)?)).await?,
     };
+    // No event to any client, but the place to come back to: what happens between two connections is not lost to one
+    // who has not seen a change yet.
+    let begin = Bytes::from(format!("id: {place}\n\n"));
     let tail = Tail {
         state: State::clone(&state),
         draining: state.draining.clone(),
@@ -55,7 +60,7 @@ async fn follow_changes(req: HttpRequest, state: Data<State>) -> Result<HttpResp
         spoke: Instant::now(),
         _permit: permit,
     };
-    let body = futures_util::stream::unfold(tail, async |mut tail| {
+    let changes = stream::unfold(tail, async |mut tail| {
         let text = tail.next().await?;
         Some((Ok::<_, Error>(Bytes::from(text)), tail))
     });
@@ -63,7 +68,7 @@ async fn follow_changes(req: HttpRequest, state: Data<State>) -> Result<HttpResp
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(body))
+        .streaming(stream::once(ready(Ok(begin))).chain(changes)))
 }
 
 impl Tail {

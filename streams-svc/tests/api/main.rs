@@ -10,6 +10,8 @@ mod hanging;
 mod lists;
 mod notabene;
 mod pipelines;
+mod replicas;
 mod rest;
+mod tail;
 mod winchester;
 mod worked_example;

@@ -208,9 +208,13 @@ async fn tail_goes_on_after_the_last_event_seen() {
         let answer = actix_web::test::call_service(&app, request.to_request()).await;
         assert_eq!(answer.headers().get("content-type").unwrap(), "text/event-stream");
         let mut body = Box::pin(answer.into_body());
-        let next = std::future::poll_fn(move |cx| actix_web::body::MessageBody::poll_next(body.as_mut(), cx));
-        let chunk = tokio::time::timeout(Duration::from_secs(10), next).await.unwrap().unwrap().ok().unwrap();
-        String::from_utf8(chunk.to_vec()).unwrap()
+        let mut next = async || {
+            let next = std::future::poll_fn(|cx| actix_web::body::MessageBody::poll_next(body.as_mut(), cx));
+            let chunk = tokio::time::timeout(Duration::from_secs(10), next).await.unwrap().unwrap();
+            String::from_utf8(chunk.ok().unwrap().to_vec()).unwrap()
+        };
+        assert_eq!(next().await, format!("id: {last}\n\n"), "the place where it begins");
+        next().await
     };
     let first = follow("0-0").await;
     assert!(
