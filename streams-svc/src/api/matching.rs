@@ -3,7 +3,9 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
+use chrono::NaiveDateTime;
 use serde_json::{Value as Json, json};
+use shared::datetime::{from_micros, to_micros};
 use shared::db::DbConn;
 
 use super::{closed, json as answer};
@@ -42,25 +44,44 @@ async fn match_event(
         members.entry("timestamp").or_insert_with(|| datetime_json(state.now.now()));
     }
     let event = Event::from_json(json).map_err(|cause| Error::Invalid(cause.to_string()))?;
-    let matcher = Matcher::new(state.definitions.current().part.triggers.clone());
-    let explanations = matcher.explain(&event);
+    let loaded = state.definitions.current();
+    // In a replay the event itself would set the clock.
+    let is_replay = loaded.part.time_sync_endpoint.is_some();
+    let now = if is_replay { event.timestamp } else { state.now.now() };
+    let explanations = Matcher::new(loaded.part.triggers.clone()).explain(&event);
     let body = state.db.read(move |conn| {
-        let list =
-            explanations.iter().map(|one| explanation_json(conn, one)).collect::<Result<Json, Error>>();
+        let explain = |one| explanation_json(conn, one, event.timestamp, now);
+        let list = explanations.iter().map(explain).collect::<Result<Json, Error>>();
         Ok::<_, Error>(list?.to_string())
     });
     Ok(answer(body.await?))
 }
 
-fn explanation_json(conn: &mut DbConn, one: &Explanation) -> Result<Json, Error> {
+/// What the engine would do with an event of time `at` (`engine::Stream::join`).
+fn explanation_json(
+    conn: &mut DbConn,
+    one: &Explanation,
+    at: NaiveDateTime,
+    now: NaiveDateTime,
+) -> Result<Json, Error> {
     let name = one.trigger.name();
-    Ok(match &one.outcome {
-        Ok(distinguishing) => json!({
+    let distinguishing = match &one.outcome {
+        Ok(distinguishing) => distinguishing,
+        Err(reasons) => return Ok(json!({ "trigger": name, "matches": false, "reasons": reasons })),
+    };
+    let stream = find_active(conn, active_key(name, &distinguishing.key()), to_micros(now))?;
+    let (first, last) = stream.as_ref().map_or((at, at), |stream| {
+        (at.min(from_micros(stream.first_event)), at.max(from_micros(stream.last_event)))
+    });
+    Ok(match one.trigger.expire_timestamp(first, last, now) {
+        Ok(_expiration) => json!({
             "trigger": name,
             "matches": true,
             "distinguishing_traits": distinguishing.to_json(),
-            "stream": find_active(conn, active_key(name, &distinguishing.key()))?,
+            "stream": stream.map(|stream| stream.id),
         }),
-        Err(reasons) => json!({ "trigger": name, "matches": false, "reasons": reasons }),
+        Err(why) => {
+            json!({ "trigger": name, "matches": false, "reasons": [format!("expiration: {why}")] })
+        }
     })
 }

@@ -126,14 +126,15 @@ pub fn find_stream(conn: &mut DbConn, id: i64) -> Result<Option<StreamRow>, DbEr
     Ok(load(conn, sql)?.pop())
 }
 
-/// Id of the stream that has this key (see [`super::active_key`]).
+/// The stream of this key (see [`super::active_key`]) that takes events at `now` (microseconds): one whose time is
+/// over takes none, even if no worker has come by yet.
 ///
 /// # Errors
 /// When the database fails.
-pub fn find_active(conn: &mut DbConn, key: Vec<u8>) -> Result<Option<i64>, DbError> {
-    let mut sql = Sql::new("SELECT id AS number FROM streams WHERE active_key = ");
-    sql.bind(key);
-    Ok(load::<Number>(conn, sql)?.first().map(|row| row.number))
+pub fn find_active(conn: &mut DbConn, key: Vec<u8>, now: i64) -> Result<Option<StreamRow>, DbError> {
+    let mut sql = Sql::new(SELECT);
+    sql.push("active_key = ").bind(key).push(" AND expire_timestamp > ").bind(now);
+    Ok(load(conn, sql)?.pop())
 }
 
 /// The events of a stream as JSON texts, in the order of their time, ties by id.

@@ -1,9 +1,10 @@
 //! Single streams, methods and paths (streams-events-v1.md, sections 1 and 5).
 
-use crate::common::{Fixture, event};
+use crate::common::{Fixture, PIPELINES, TRIGGERS, event, part};
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::TestRequest;
 use serde_json::{Value as Json, json};
+use streams_svc::config::Config;
 
 /// A stream with one event and id 1.
 async fn one() -> Fixture {
@@ -126,6 +127,41 @@ async fn dry_run_says_which_trigger_takes_an_event_and_why_not() {
         .send(TestRequest::post().uri("/v1/streams/match").set_payload(vec![b' '; (1 << 20) + 1]))
         .await;
     assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+/// What a dry run says of an update of instance `i` on the day of [`one`].
+async fn asked(fixture: &Fixture) -> Json {
+    let event = event("compute.instance.update", "m3", "2015-02-27T16:00:00", json!({ "instance_id": "i" }));
+    let answer = fixture.send(TestRequest::post().uri("/v1/streams/match").set_json(event)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    answer.json()[0].clone()
+}
+
+#[actix_web::test]
+async fn dry_run_names_no_stream_whose_time_is_over() {
+    let fixture = one().await;
+    fixture.set_clock("2015-03-01T14:59:59");
+    assert_eq!(asked(&fixture).await["stream"], 1);
+    // The stream expires two days after its event of 15:00, whether a worker has come by or not.
+    fixture.set_clock("2015-03-01T15:00:00");
+    let asked = asked(&fixture).await;
+    assert_eq!((&asked["matches"], &asked["stream"]), (&json!(true), &Json::Null));
+}
+
+#[actix_web::test]
+async fn dry_run_refuses_what_would_have_no_expiration() {
+    let triggers = TRIGGERS.replace("$last + 2d", "$last + 9000y");
+    assert_ne!(triggers, TRIGGERS);
+    let fixture = Fixture::with(part(&triggers, PIPELINES), &Config::default());
+    let reason = "expiration: the result is no date of the years 1 to 9999";
+    assert_eq!(
+        asked(&fixture).await,
+        json!({ "trigger": "test_trigger", "matches": false, "reasons": [reason] })
+    );
+    fixture
+        .add(event("compute.instance.update", "m1", "2015-02-27T15:00:00", json!({ "instance_id": "i" })))
+        .await;
+    assert_eq!(fixture.get("/v1/streams").await.body, "[]", "the engine agrees");
 }
 
 #[actix_web::test]
