@@ -22,11 +22,15 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
 /// The changes of its state, oldest first.
 async fn list_history(path: web::Path<String>, db: Data<Db>) -> Result<HttpResponse, Error> {
     let id = stream_id(&path)?;
-    let changes = db.read(move |conn| Ok::<_, Error>(store::list_history(conn, id)?)).await?;
-    if changes.is_empty() {
-        return Err(Error::NotFound(id));
-    }
-    Ok(answer(changes.iter().map(change_json).collect::<Json>().to_string()))
+    let changes = db.read(move |conn| {
+        let changes = store::list_history(conn, id)?;
+        // Of a stream that was quiet for longer than the history is kept there is nothing to tell.
+        if changes.is_empty() && store::find_stream(conn, id)?.is_none() {
+            return Err(Error::NotFound(id));
+        }
+        Ok(changes)
+    });
+    Ok(answer(changes.await?.iter().map(change_json).collect::<Json>().to_string()))
 }
 
 /// A change; the state after a user has deleted the stream is `deleted`.

@@ -4,6 +4,7 @@ use crate::common::{Fixture, PIPELINES, TRIGGERS, event, part};
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::TestRequest;
 use serde_json::{Value as Json, json};
+use shared::db::DbConn;
 use streams_svc::config::Config;
 
 /// A stream with one event and id 1.
@@ -162,6 +163,16 @@ async fn dry_run_refuses_what_would_have_no_expiration() {
         .add(event("compute.instance.update", "m1", "2015-02-27T15:00:00", json!({ "instance_id": "i" })))
         .await;
     assert_eq!(fixture.get("/v1/streams").await.body, "[]", "the engine agrees");
+}
+
+#[actix_web::test]
+async fn history_that_is_forgotten_is_empty_as_long_as_the_stream_is_there() {
+    let fixture = one().await;
+    let forget = |conn: &mut DbConn| streams_svc::store::delete_history_before(conn, i64::MAX, 10);
+    assert_eq!(fixture.database.db.write(forget).await.unwrap(), 1);
+    let answer = fixture.get("/v1/streams/1/history").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "[]"));
+    assert_eq!(fixture.get("/v1/streams/2/history").await.status, StatusCode::NOT_FOUND);
 }
 
 #[actix_web::test]
