@@ -18,7 +18,7 @@ use crate::store::{self, Direction, Reset, StreamRow};
 const OVERRIDE: &str = "x-http-method-override";
 
 /// Most bytes of events in one answer with details.
-const MAX_DETAIL_BYTES: usize = 64 << 20;
+const MAX_DETAIL_BYTES: i64 = 64 << 20;
 
 /// `/v1/streams` and `/v1/streams/{id}`, with and without a trailing slash.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
@@ -117,15 +117,14 @@ fn write_streams(
     sign: &str,
     has_details: bool,
 ) -> Result<String, Error> {
-    let (mut list, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+    if has_details {
+        check_details(conn, rows)?;
+    }
+    let mut list = Vec::with_capacity(rows.len());
     for row in rows {
         let mut text = stream_json(row, sign).to_string();
         if has_details {
             let events = store::list_events(conn, row.id)?.join(",");
-            bytes += events.len();
-            if bytes > MAX_DETAIL_BYTES {
-                return Err(Error::Invalid("the events are too many for one answer: use a limit".to_owned()));
-            }
             // The last member of the object is never missing.
             text.truncate(text.len().saturating_sub(1));
             text.push_str(&format!(",\"events\":[{events}]}}"));
@@ -133,6 +132,20 @@ fn write_streams(
         list.push(text);
     }
     Ok(format!("[{}]", list.join(",")))
+}
+
+/// Refuses events that are too many for one answer, before any is read.
+fn check_details(conn: &mut DbConn, rows: &[StreamRow]) -> Result<(), Error> {
+    let bytes = store::sum_event_bytes(conn, rows.iter().map(|row| row.id).collect())?;
+    if bytes <= MAX_DETAIL_BYTES {
+        return Ok(());
+    }
+    Err(Error::Invalid(match rows {
+        [one] => {
+            format!("the events of stream {} are too many for one answer: ask /v1/events for them", one.id)
+        }
+        _ => "the events are too many for one answer: use a smaller limit".to_owned(),
+    }))
 }
 
 /// The object of the API.

@@ -147,6 +147,18 @@ pub fn list_events(conn: &mut DbConn, stream_id: i64) -> Result<Vec<String>, DbE
     Ok(load::<Body>(conn, sql)?.into_iter().map(|row| row.body).collect())
 }
 
+/// Bytes of the events of these streams together, as [`list_events`] gives them.
+///
+/// # Errors
+/// When the database fails.
+pub fn sum_event_bytes(conn: &mut DbConn, stream_ids: Vec<i64>) -> Result<i64, DbError> {
+    let mut sql = Sql::new(
+        "SELECT CAST(coalesce(sum(octet_length(body)), 0) AS BIGINT) AS number FROM members WHERE stream_id",
+    );
+    sql.among(stream_ids);
+    Ok(load::<Number>(conn, sql)?.first().map_or(0, |row| row.number))
+}
+
 fn conditions(filter: &StreamFilter) -> Sql {
     let mut sql = Sql::new("1 = 1");
     if let Some(date) = filter.older_than {

@@ -3,8 +3,10 @@
 use crate::common::{Fixture, PIPELINES, TRIGGERS, event, part};
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::TestRequest;
+use diesel::RunQueryDsl;
 use serde_json::{Value as Json, json};
-use shared::db::DbConn;
+use shared::db::{DbConn, DbError, Sql};
+use shared::on_backend;
 use streams_svc::config::Config;
 
 /// A stream with one event and id 1.
@@ -173,6 +175,35 @@ async fn history_that_is_forgotten_is_empty_as_long_as_the_stream_is_there() {
     let answer = fixture.get("/v1/streams/1/history").await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "[]"));
     assert_eq!(fixture.get("/v1/streams/2/history").await.status, StatusCode::NOT_FOUND);
+}
+
+#[actix_web::test]
+async fn details_that_are_too_many_are_refused() {
+    let fixture = one().await;
+    fixture
+        .add(event("compute.instance.update", "m2", "2015-02-27T15:01:00", json!({ "instance_id": "j" })))
+        .await;
+    // 64 MiB beside the event of the stream.
+    let large = |conn: &mut DbConn| {
+        let mut sql =
+            Sql::new("INSERT INTO members (stream_id, event_id, timestamp, body) VALUES (1, 99, 0, ");
+        sql.bind(format!("\"{}\"", "x".repeat((64 << 20) - 2))).push(")");
+        on_backend!(conn, c => sql.execute(c)).map_err(DbError::from)
+    };
+    assert_eq!(fixture.database.db.write(large).await.unwrap(), 1);
+    for (uri, text) in [
+        (
+            "/v1/streams/1?details=true",
+            "the events of stream 1 are too many for one answer: ask /v1/events for them",
+        ),
+        ("/v1/streams?details=true", "the events are too many for one answer: use a smaller limit"),
+    ] {
+        let answer = fixture.get(uri).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{uri}");
+        assert_eq!(answer.json()["description"], text);
+    }
+    assert_eq!(fixture.one("/v1/streams/2?details=true").await["events"][0]["message_id"], "m2");
+    assert_eq!(fixture.ids("/v1/streams").await, [2, 1]);
 }
 
 #[actix_web::test]
