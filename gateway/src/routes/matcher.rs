@@ -184,6 +184,9 @@ impl Router {
     }
 }
 
+/// The one literal that is known in any letter case, as `StackTach` knows it.
+const COUNT: &str = "count";
+
 /// How literal segments are compared.
 #[derive(Clone, Copy)]
 enum Spelling {
@@ -194,6 +197,7 @@ enum Spelling {
 impl Spelling {
     fn matches(self, segment: &str, literal: &str) -> bool {
         match self {
+            Self::Exact if literal == COUNT => decoded(segment).eq_ignore_ascii_case(literal),
             Self::Exact => segment == literal || (segment.contains('%') && decoded(segment) == literal),
             Self::AnyCase => segment.eq_ignore_ascii_case(literal),
         }

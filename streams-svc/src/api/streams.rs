@@ -17,13 +17,20 @@ use crate::store::{self, Direction, Reset, StreamRow};
 /// Names the method that a POST stands for.
 const OVERRIDE: &str = "x-http-method-override";
 
+/// The word `count` in any letter case; it is no id.
+const COUNT: &str = "/v1/streams/{count:[Cc][Oo][Uu][Nn][Tt]}";
+
 /// Most bytes of events in one answer with details.
 const MAX_DETAIL_BYTES: i64 = 64 << 20;
 
-/// `/v1/streams` and `/v1/streams/{id}`, with and without a trailing slash.
+/// `/v1/streams`, its count and `/v1/streams/{id}`, with and without a trailing slash.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
     for path in ["/v1/streams", "/v1/streams/"] {
         let resource = web::resource(path).get(list_streams).route(web::head().to(list_streams));
+        cfg.service(closed(resource, "GET, HEAD, OPTIONS"));
+    }
+    for path in [COUNT, &format!("{COUNT}/")] {
+        let resource = web::resource(path).get(count_streams).route(web::head().to(count_streams));
         cfg.service(closed(resource, "GET, HEAD, OPTIONS"));
     }
     for path in ["/v1/streams/{id}", "/v1/streams/{id}/"] {
@@ -49,7 +56,7 @@ async fn list_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> R
     Ok(json(body.await?))
 }
 
-/// `GET /v1/streams/count` in any letter case.
+/// `GET /v1/streams/count`: how many streams meet all filters; `limit` does not matter.
 async fn count_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
     let filter = Query::parse(req.query_string()).filter(config.max_page)?;
     let count = db.read(move |conn| Ok::<_, Error>(store::count_streams(conn, &filter)?)).await?;
@@ -57,15 +64,7 @@ async fn count_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> 
 }
 
 /// `GET /v1/streams/{id}`: a list of one, or of none for an unknown id.
-async fn find_stream(
-    req: HttpRequest,
-    path: web::Path<String>,
-    db: Data<Db>,
-    config: Data<Config>,
-) -> Result<HttpResponse, Error> {
-    if path.eq_ignore_ascii_case("count") {
-        return count_streams(req, db, config).await;
-    }
+async fn find_stream(req: HttpRequest, path: web::Path<String>, db: Data<Db>) -> Result<HttpResponse, Error> {
     let (id, has_details) = (stream_id(&path)?, Query::parse(req.query_string()).has_details());
     let body = db.read(move |conn| {
         let rows: Vec<_> = store::find_stream(conn, id)?.into_iter().collect();

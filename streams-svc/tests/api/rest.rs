@@ -80,6 +80,8 @@ async fn other_methods_are_refused_with_what_is_allowed() {
     for (path, allow) in [
         ("/v1/streams", "GET, HEAD, OPTIONS"),
         ("/v1/streams/", "GET, HEAD, OPTIONS"),
+        ("/v1/streams/count", "GET, HEAD, OPTIONS"),
+        ("/v1/streams/COUNT/", "GET, HEAD, OPTIONS"),
         ("/v1/streams/1", "GET, HEAD, PUT, DELETE, OPTIONS"),
         ("/v1/streams/1/history", "GET, HEAD, OPTIONS"),
         ("/v1/streams/match", "POST, OPTIONS"),
@@ -93,6 +95,10 @@ async fn other_methods_are_refused_with_what_is_allowed() {
         let options = fixture.send(request(&Method::OPTIONS, path)).await;
         assert_eq!((options.status, options.body.as_str()), (StatusCode::NO_CONTENT, ""), "{path}");
         assert_eq!(options.headers.get("allow").unwrap(), allow, "{path}");
+    }
+    for method in [Method::PUT, Method::DELETE, Method::POST] {
+        let refused = fixture.send(request(&method, "/v1/streams/Count")).await;
+        assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{method}: count is no id");
     }
     let head = fixture.send(request(&Method::HEAD, "/v1/streams/1")).await;
     assert_eq!(head.status, StatusCode::OK);
