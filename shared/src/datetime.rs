@@ -16,6 +16,15 @@ pub fn parse(text: &str) -> Option<NaiveDateTime> {
     Cursor { rest: text.trim().as_bytes(), lenient: true }.instant()
 }
 
+/// As [`parse`], of a value in a query string: a raw `+` before the offset arrives there as a blank.
+#[must_use]
+pub fn parse_query(text: &str) -> Option<NaiveDateTime> {
+    parse(text).or_else(|| {
+        let (instant, offset) = text.trim_end().rsplit_once(' ')?;
+        parse(&format!("{instant}+{offset}"))
+    })
+}
+
 /// Reads what Python's `iso8601` package reads: the forms of [`parse`], nothing around them, and also
 /// a year (`2019`) or a year and month (`2019-02`), meaning their first instant.
 #[must_use]
@@ -273,6 +282,25 @@ mod tests {
         {
             assert_eq!(parse(text), Some(expected), "{text}");
             assert_eq!(parse_iso8601(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn blank_before_an_offset_is_the_plus_of_a_query() {
+        let expected = at((2015, 2, 28), (13, 30, 0), 0);
+        for text in ["2015-02-28T14:30:00 01:00", "2015-02-28 14:30 0100", "2015-02-28T14:30:00+01:00"] {
+            assert_eq!(parse_query(text), Some(expected), "{text}");
+        }
+        assert_eq!(parse_query("2015-02-28 13:30"), Some(expected), "a blank for T");
+        for text in [
+            "",
+            " ",
+            "yesterday noon",
+            "2015-02-28 25:00",
+            "2015-02-28T13:30 1",
+            "2015-02-28T13:30 01:00 01:00",
+        ] {
+            assert_eq!(parse_query(text), None, "{text}");
         }
     }
 

@@ -58,7 +58,7 @@ impl Query {
 
     fn date(&self, name: &str) -> Result<Option<NaiveDateTime>, Error> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let date = shared::datetime::parse(text);
+        let date = shared::datetime::parse_query(text);
         date.map(Some).ok_or_else(|| Error::Invalid(format!("{name} is not a date in ISO 8601 form: {text}")))
     }
 

@@ -70,6 +70,7 @@ async fn filters_are_combined_and_counted() {
     let fixture = five().await;
     for (query, expected) in [
         ("older_than=2015-02-27T11:00:00", vec![1]),
+        ("older_than=2015-02-27T12:00:00+01:00", vec![1]),
         ("younger_than=2015-02-28T13:00", vec![5]),
         ("older_than=2015-02-28&younger_than=2015-02-27T10:00:00Z", vec![3, 2]),
         ("trigger_name=days", vec![4, 3]),
