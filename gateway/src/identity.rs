@@ -18,6 +18,7 @@ pub(crate) use signed::SignedCache;
 
 use crate::fault::Fault;
 use crate::gateway::Gateway;
+use crate::model::holder::ADMIN_ROLE;
 use crate::routes::{Access, Api};
 use crate::server::Worker;
 use hyper::Uri;
@@ -155,7 +156,7 @@ fn from_proxy(gateway: &Gateway, api: Api, headers: &HeaderMap, peer: IpAddr) ->
     }
     let claims = claimed(headers)?;
     let Some(user) = claims.user_id.clone() else { return Err(required) };
-    let is_admin = claims.roles.iter().any(|role| role.eq_ignore_ascii_case("admin"));
+    let is_admin = claims.roles.iter().any(|role| role.eq_ignore_ascii_case(ADMIN_ROLE));
     let permissions = if is_admin {
         vec!["...".to_owned()]
     } else if api == Api::Panko {
@@ -164,13 +165,14 @@ fn from_proxy(gateway: &Gateway, api: Api, headers: &HeaderMap, peer: IpAddr) ->
         // Only events v2 shows each project its own; in the other APIs everybody would see everything.
         Vec::new()
     };
-    Ok(Arc::new(Caller::new(claims.into_principal(format!("proxy:{user}"), permissions))))
+    let principal = claims.into_principal(format!("proxy:{user}"), permissions);
+    Ok(Arc::new(if is_admin { Caller::administrator(principal) } else { Caller::new(principal) }))
 }
 
 /// Events v2 wants a user and a project. An administrator may say as whom he looks; else it is himself.
 fn with_project(caller: Arc<Caller>, headers: &HeaderMap) -> Result<Arc<Caller>, Fault> {
     let own = &caller.principal;
-    if !own.has_role("admin") || (own.user_id.is_some() && own.project_id.is_some()) {
+    if !caller.is_admin || (own.user_id.is_some() && own.project_id.is_some()) {
         return Ok(caller);
     }
     let claims = claimed(headers)?;

@@ -25,7 +25,8 @@ const SKEW_SECS: i64 = 30;
 /// A caller, as the gateway found out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub struct Principal {
-    /// Who it is, for logs and audit: `open`, `token:<name>`, `user:<name>`, `snap`, `proxy:<user>`.
+    /// Who it is, for logs, audit, and whatever is kept for each caller: `open`, `token:<name>#<id>`, `user:<name>#<id>`,
+    /// `client:<name>#<id>`, `snap`, `proxy:<user>`, `anonymous`. Names can be given again; with its id a subject never is.
     #[serde(rename = "sub")]
     pub subject: String,
     /// OpenStack user id, if the caller has one.
@@ -43,9 +44,23 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Whether the caller holds `role`, in any letter case.
+    /// The subject without its id, for people: `user:<name>`.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        let has_id = ["token:", "user:", "client:"].iter().any(|kind| self.subject.starts_with(kind));
+        let label = self.subject.rsplit_once('#').filter(|_| has_id);
+        label.map_or(self.subject.as_str(), |(label, _)| label)
+    }
+
+    /// Whether the caller holds `role`, spelled so.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|held| held == role)
+    }
+
+    /// Whether the caller holds `role` in any letter case, as `OpenStack` compares the roles that its headers name.
+    #[must_use]
+    pub fn has_openstack_role(&self, role: &str) -> bool {
         self.roles.iter().any(|held| held.eq_ignore_ascii_case(role))
     }
 }
@@ -165,6 +180,27 @@ mod tests {
         let late = noon() + chrono::Duration::seconds(LIFETIME_SECS + SKEW_SECS);
         assert_eq!(key.verify(&header, late), Ok(operator()));
         assert_eq!(key.verify(&header, late + chrono::Duration::seconds(1)), Err(Refused::Expired));
+    }
+
+    #[test]
+    fn a_label_is_the_subject_without_its_id() {
+        for (subject, label) in [
+            ("user:ada#5f0c1a52", "user:ada"),
+            ("token:a#b#5f0c1a52", "token:a#b"),
+            ("client:web#5f0c1a52", "client:web"),
+            ("proxy:u#1", "proxy:u#1"),
+            ("snap", "snap"),
+            ("open", "open"),
+        ] {
+            assert_eq!(Principal { subject: subject.into(), ..Principal::default() }.label(), label);
+        }
+    }
+
+    #[test]
+    fn a_role_is_its_exact_name_but_for_openstack() {
+        let caller = Principal { roles: vec!["Admin".into()], ..Principal::default() };
+        assert!(!caller.has_role("admin") && caller.has_role("Admin"));
+        assert!(caller.has_openstack_role("admin") && !caller.has_openstack_role("reader"));
     }
 
     #[test]

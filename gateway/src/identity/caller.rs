@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::model::Identity;
+use crate::model::holder::ADMIN_ROLE;
 use crate::routes::{Access, Api};
 use shared::identity::Principal;
 use shared::permission::{Patterns, covers};
@@ -22,6 +23,8 @@ pub(crate) struct Caller {
     pub(crate) holder: Option<String>,
     /// Names of the scopes that limit him.
     pub(crate) scope: Option<String>,
+    /// Whether he has the role `admin`.
+    pub(crate) is_admin: bool,
     may_everything: bool,
     patterns: Patterns,
 }
@@ -33,6 +36,7 @@ impl Caller {
         Self {
             may_everything: principal.permissions.iter().any(|pattern| pattern == EVERYTHING),
             patterns: principal.permissions.iter().collect(),
+            is_admin: principal.has_role(ADMIN_ROLE),
             principal: Arc::new(principal),
             holder: None,
             scope: None,
@@ -43,6 +47,12 @@ impl Caller {
     #[must_use]
     pub(crate) fn of(identity: Identity) -> Self {
         Self { holder: identity.holder, scope: identity.scope, ..Self::new(identity.principal) }
+    }
+
+    /// An administrator, whatever the spelling of his role.
+    #[must_use]
+    pub(super) fn administrator(principal: Principal) -> Self {
+        Self { is_admin: true, ..Self::new(principal) }
     }
 
     /// Whether this is that somebody, with the same permissions as before.
@@ -79,7 +89,7 @@ impl Caller {
             Access::Public => Ok(()),
             Access::Login if self.is_known() => Ok(()),
             Access::Login => Err(Fault::Unauthorized("Credentials are required.")),
-            Access::Admin if self.principal.has_role("admin") => Ok(()),
+            Access::Admin if self.is_admin => Ok(()),
             Access::Admin => Err(Fault::Forbidden("The role admin is required.".into())),
             Access::Permission if self.may_everything => Ok(()),
             Access::Permission => self.check_permission(api, &wanted()),
@@ -99,5 +109,18 @@ impl Caller {
             return Ok(());
         }
         Err(Fault::Forbidden(format!("The permission {} is required.", words.join("->"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_role_of_the_exact_name_opens_what_is_for_administrators() {
+        for (role, is_let_in) in [("admin", true), ("Admin", false), ("ADMIN", false), ("admin ", false)] {
+            let caller = Caller::new(Principal { roles: vec![role.into()], ..Principal::default() });
+            assert_eq!(caller.check(Access::Admin, Vec::new, Api::Gateway).is_ok(), is_let_in, "{role}");
+        }
     }
 }

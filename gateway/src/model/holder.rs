@@ -46,6 +46,16 @@ impl Kind {
 /// The role that may do everything and opens the pages of administrators. It can be neither changed nor removed.
 pub(crate) const ADMIN_ROLE: &str = "admin";
 
+/// The roles that are there from the first start.
+const BUILT_IN_ROLES: [&str; 3] = [ADMIN_ROLE, "operator", "reader"];
+
+/// Whether `role` is a built-in one's name in other letters. Events v2 compares roles in any letter case, as OpenStack
+/// does, and people read them so: such a role would pass for one that its maker does not have.
+#[must_use]
+pub(crate) fn is_lookalike(role: &str) -> bool {
+    BUILT_IN_ROLES.iter().any(|own| own.eq_ignore_ascii_case(role) && *own != role)
+}
+
 /// The client whose permissions Snap's password has.
 pub(crate) const SNAP_CLIENT: &str = "snap";
 
@@ -106,6 +116,9 @@ impl NewHolder {
     /// [`Invalid`] saying what is wrong.
     pub(crate) fn check(self) -> Result<Self, Invalid> {
         check_name(&self.name)?;
+        if self.kind == Kind::Role && is_lookalike(&self.name) {
+            return Err(Invalid::new("The name is that of a built-in role in other letters."));
+        }
         match (&self.secret, self.kind) {
             (Some(secret), _) => check_password(secret)?,
             (None, Kind::User) => return Err(Invalid::new("A user needs a password.")),

@@ -1,6 +1,7 @@
 //! API tokens: made by administrators for programs.
 
 use super::Invalid;
+use super::holder::is_lookalike;
 use super::text::is_text;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -89,6 +90,9 @@ impl NewToken {
         if !is_list(&self.roles) {
             return Err(Invalid::new("roles: expected at most 256 texts of 1 to 255 characters"));
         }
+        if self.roles.iter().any(|role| is_lookalike(role)) {
+            return Err(Invalid::new("roles: the built-in ones are written in small letters"));
+        }
         if !is_list(&self.permissions) {
             return Err(Invalid::new("permissions: expected at most 256 texts of 1 to 255 characters"));
         }
@@ -146,6 +150,7 @@ mod tests {
             NewToken { name: "a\0b".into(), ..wish.clone() },
             NewToken { name: "é".repeat(256), ..wish.clone() },
             NewToken { roles: vec![String::new()], ..wish.clone() },
+            NewToken { roles: vec!["Admin".into()], ..wish.clone() },
             NewToken { permissions: vec!["a".into(); 257], ..wish.clone() },
             NewToken { project_id: Some(String::new()), ..wish.clone() },
             NewToken { expires_in_secs: Some(0), ..wish.clone() },

@@ -103,6 +103,31 @@ async fn nobody_passes_on_what_he_does_not_hold() {
 }
 
 #[tokio::test]
+async fn no_role_passes_for_a_built_in_one() {
+    let house = House::open().await;
+    let clerk = house.user("clerk", &["roles->...", "cloud->roles->create", "users->..."]).await;
+    let login = basic("clerk", PASSWORD);
+    for name in ["Admin", "ADMIN", "aDMIN", "Operator", "READER"] {
+        let wish = json!({ "name": name }).to_string();
+        let refused = house.ask(&login, "POST", "/v1/roles", &wish).await;
+        assert_eq!(refused.status(), 400, "{name}");
+        assert_eq!(refused.json()["error"], "The name is that of a built-in role in other letters.");
+        let wish = json!({ "name": "x", "roles": [name] });
+        assert_eq!(house.admin("POST", "/admin/tokens", wish).await.status(), 400, "{name} of a token");
+    }
+    assert_eq!(
+        house.admin("POST", "/v1/roles", json!({ "name": "admin" })).await.status(),
+        409,
+        "it is there"
+    );
+    let role = house.make("roles", json!({ "name": "administrators" })).await;
+    let path = format!("/v1/users/{clerk}/roles/{role}");
+    assert_eq!(house.ask(&login, "PUT", &path, "").await.status(), 204, "others may be made and joined");
+    house.later();
+    assert_eq!(house.ask(&login, "GET", "/admin/tokens", "").await.status(), 403);
+}
+
+#[tokio::test]
 async fn no_account_that_reaches_further_can_be_taken_over() {
     let house = House::open().await;
     house.user("helpdesk", &["users->_->passwd", "users->_->get"]).await;

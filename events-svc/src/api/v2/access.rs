@@ -39,7 +39,7 @@ impl FromRequest for Caller {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let principal = principal(req);
-        let is_admin = principal.has_role(ADMIN);
+        let is_admin = principal.has_openstack_role(ADMIN);
         let given = |id: Option<String>| id.filter(|id| !id.is_empty());
         ready(match (given(principal.user_id), given(principal.project_id)) {
             (Some(user), Some(project)) => Ok(Self { user, project, is_admin }),
@@ -60,7 +60,7 @@ impl FromRequest for Admin {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let principal = principal(req);
-        if principal.has_role(ADMIN) {
+        if principal.has_openstack_role(ADMIN) {
             return ready(Ok(Self));
         }
         ready(Err(Fault::NotAdmin(principal.project_id.unwrap_or_default())))

@@ -53,7 +53,7 @@ pub(super) async fn list_roles(call: &Call<'_>, holder: &Holder) -> Result<Respo
 pub(super) async fn join(call: &Call<'_>, holder: Holder, role: &str) -> Result<Response<Body>, Fault> {
     let role = role_to(call, role, "join").await?;
     let held = call.accounts().identity(role.clone()).await?;
-    let is_held = role.name != ADMIN_ROLE || call.caller.principal.has_role(ADMIN_ROLE);
+    let is_held = role.name != ADMIN_ROLE || call.caller.is_admin;
     if !is_held || !outranks(&call.caller, &held) {
         return Err(Fault::Forbidden("The role reaches further than you do.".into()));
     }
