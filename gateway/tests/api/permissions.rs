@@ -119,6 +119,18 @@ async fn every_prefix_of_a_route_asks_for_the_same() {
     }
 }
 
+#[tokio::test]
+async fn a_reader_sees_runs_of_every_server_and_machine() {
+    use shared::permission::Patterns;
+    let house = House::open().await;
+    let id = house.user("ada", &[]).await;
+    house.join(&id, "reader").await;
+    let answer = house.ask(&basic("ada", PASSWORD), "GET", "/dtrace/u/runs", "").await;
+    let held: Patterns = house.seen(&answer).permissions.iter().collect();
+    assert!(held.allows(&["hypervisors", "box1", "get"]) && held.allows(&["vms", "m1", "get"]));
+    assert!(!held.allows(&["hypervisors", "box1", "edit"]) && !held.allows(&["vms", "m1", "edit"]));
+}
+
 /// Id routes of events, streams, annotations and scripts.
 const ID_ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/events/{}", "events->{}->get"),
