@@ -83,7 +83,7 @@ pub(crate) async fn log_in(
             gateway.accounts.count_failure(address, "one-time token").await;
             return Err(wrong);
         };
-        return Ok(Arc::new(Caller::of(identity)));
+        return Ok(Arc::new(Caller::of_once(identity)));
     }
     let is_old_fifo = api == Api::Fifo && uri.path().starts_with(OLD_FIFO);
     let old = || is_old_fifo.then(|| Credentials::read_snarl(headers)).flatten();

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod holder;
 pub(crate) mod identity;
 pub(crate) mod oauth;
+pub(crate) mod proof;
 pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod text;
@@ -11,8 +12,9 @@ pub(crate) mod token;
 
 pub(crate) use audit::{Action, Deed, Record};
 pub(crate) use holder::{Holder, Kind, NewHolder};
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, Login};
 pub(crate) use oauth::{Issue, OAuthToken};
+pub(crate) use proof::Proof;
 pub(crate) use scope::Scope;
 pub(crate) use secret::{TokenKind, token_hash};
 pub(crate) use token::{NewToken, Token};

@@ -59,6 +59,7 @@ diesel::table! {
         scope -> Nullable<Text>,
         redirect_uri -> Nullable<Text>,
         challenge -> Nullable<Text>,
+        parent -> Nullable<Text>,
         created_at -> BigInt,
         expires_at -> BigInt,
         used_at -> Nullable<BigInt>,

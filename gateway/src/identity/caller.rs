@@ -1,8 +1,8 @@
 //! A caller who has been let in, and what he may do.
 
 use crate::fault::Fault;
-use crate::model::Identity;
 use crate::model::holder::ADMIN_ROLE;
+use crate::model::{Identity, Login};
 use crate::routes::{Access, Api};
 use shared::identity::Principal;
 use shared::permission::{Patterns, covers};
@@ -23,6 +23,10 @@ pub(crate) struct Caller {
     pub(crate) holder: Option<String>,
     /// Names of the scopes that limit him.
     pub(crate) scope: Option<String>,
+    /// What he has logged in by; for some, others vouch.
+    pub(crate) login: Option<Login>,
+    /// Whether that was a one-time token.
+    pub(crate) is_once: bool,
     /// Whether he has the role `admin`.
     pub(crate) is_admin: bool,
     may_everything: bool,
@@ -40,13 +44,22 @@ impl Caller {
             principal: Arc::new(principal),
             holder: None,
             scope: None,
+            login: None,
+            is_once: false,
         }
     }
 
     /// Somebody whom the store knows.
     #[must_use]
     pub(crate) fn of(identity: Identity) -> Self {
-        Self { holder: identity.holder, scope: identity.scope, ..Self::new(identity.principal) }
+        let Identity { principal, holder, scope, login } = identity;
+        Self { holder, scope, login: Some(login), ..Self::new(principal) }
+    }
+
+    /// Somebody whom a one-time token has let in.
+    #[must_use]
+    pub(super) fn of_once(identity: Identity) -> Self {
+        Self { is_once: true, ..Self::of(identity) }
     }
 
     /// An administrator, whatever the spelling of his role.
@@ -61,6 +74,7 @@ impl Caller {
         *self.principal == identity.principal
             && self.holder == identity.holder
             && self.scope == identity.scope
+            && self.login.as_ref() == Some(&identity.login)
     }
 
     /// Whether everything that `pattern` allows is allowed to the caller: only that may be passed on.

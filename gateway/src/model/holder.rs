@@ -49,7 +49,7 @@ pub(crate) const ADMIN_ROLE: &str = "admin";
 /// The roles that are there from the first start.
 const BUILT_IN_ROLES: [&str; 3] = [ADMIN_ROLE, "operator", "reader"];
 
-/// Whether `role` is a built-in one's name in other letters. Events v2 compares roles in any letter case, as OpenStack
+/// Whether `role` is a built-in one's name in other letters. Events v2 compares roles in any letter case, as `OpenStack`
 /// does, and people read them so: such a role would pass for one that its maker does not have.
 #[must_use]
 pub(crate) fn is_lookalike(role: &str) -> bool {

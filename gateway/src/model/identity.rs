@@ -1,7 +1,8 @@
 //! Who has logged in, and by what.
 
-use super::Holder;
 use super::holder::Kind;
+use super::{Holder, Proof};
+use chrono::{DateTime, Utc};
 use shared::identity::Principal;
 use shared::permission::{covers, words};
 
@@ -17,6 +18,17 @@ pub(crate) struct Identity {
     pub(crate) holder: Option<String>,
     /// Names of the scopes that limit him.
     pub(crate) scope: Option<String>,
+    /// What he has shown, and until when it is good.
+    pub(crate) login: Login,
+}
+
+/// What somebody has logged in by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// What proves it, also later.
+    pub(crate) proof: Proof,
+    /// When it ends by itself, UTC.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
 impl Identity {
@@ -28,6 +40,7 @@ impl Identity {
             Kind::Client if holder.name == super::holder::SNAP_CLIENT => holder.name,
             Kind::User | Kind::Client | Kind::Role => format!("{}:{}", holder.kind.name(), holder.name),
         };
+        let proof = Proof::Holder { id: holder.id.clone(), secret_hash: holder.secret_hash };
         let principal = Principal {
             subject,
             user_id: holder.user_id,
@@ -35,12 +48,13 @@ impl Identity {
             roles,
             permissions: bounded(permissions),
         };
-        Self { principal, holder: Some(holder.id), scope: None }
+        let login = Login { proof, expires_at: None };
+        Self { principal, holder: Some(holder.id), scope: None, login }
     }
 
-    /// An API token.
+    /// The API token with this hash.
     #[must_use]
-    pub(crate) fn of_token(token: super::Token, of_roles: Vec<String>) -> Self {
+    pub(crate) fn of_token(token: super::Token, hash: &str, of_roles: Vec<String>) -> Self {
         let mut permissions = token.permissions;
         permissions.extend(of_roles);
         permissions.sort_unstable();
@@ -52,7 +66,8 @@ impl Identity {
             roles: token.roles,
             permissions: bounded(permissions),
         };
-        Self { principal, holder: None, scope: None }
+        let login = Login { proof: Proof::Api(hash.to_owned()), expires_at: token.expires_at };
+        Self { principal, holder: None, scope: None, login }
     }
 
     /// The same caller, limited to what the scopes allow: whatever he does must match them and his own permissions.
@@ -126,7 +141,8 @@ mod tests {
             permissions: permissions.iter().map(|text| (*text).to_owned()).collect(),
             ..Principal::default()
         };
-        Identity { principal, holder: Some("h".into()), scope: None }
+        let login = Login { proof: Proof::Access("hash".into()), expires_at: None };
+        Identity { principal, holder: Some("h".into()), scope: None, login }
     }
 
     fn limited(permissions: &[&str], limits: &[&str]) -> Vec<String> {

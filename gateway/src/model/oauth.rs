@@ -28,6 +28,8 @@ pub(crate) struct OAuthToken {
     pub(crate) redirect_uri: Option<String>,
     /// PKCE challenge, of a code.
     pub(crate) challenge: Option<String>,
+    /// Hash of the access token that a one-time token was made with: it must still be good.
+    pub(crate) parent: Option<String>,
     /// When it was made, UTC.
     pub(crate) created_at: DateTime<Utc>,
     /// When it ends, UTC.
@@ -76,6 +78,7 @@ impl OAuthToken {
             issue,
             redirect_uri: None,
             challenge: None,
+            parent: None,
             created_at: now,
             expires_at: now + Duration::seconds(secs),
             used_at: None,

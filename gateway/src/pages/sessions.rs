@@ -29,10 +29,17 @@ async fn make_once(call: &Call<'_>) -> Result<Response<Body>, Fault> {
     let owner = call.caller.holder.clone();
     let text = match (call.gateway().mode, owner) {
         (AuthMode::Open, _) => TokenKind::Once.generate(),
+        (AuthMode::Secure, Some(_)) if call.caller.is_once => {
+            return Err(Fault::Forbidden("A one-time token makes no other one.".into()));
+        }
         (AuthMode::Secure, Some(owner)) => {
             let issue = Issue::new(owner, None, call.caller.scope.clone());
             let (made, text) = OAuthToken::make(TokenKind::Once, issue, call.gateway().clock.now());
-            call.accounts().write(move |conn| store::issue_once(conn, made)).await?;
+            let parent = call.caller.login.as_ref().and_then(|login| login.proof.access());
+            let made = OAuthToken { parent: parent.map(str::to_owned), ..made };
+            if !call.accounts().write(move |conn| store::issue_once(conn, made)).await? {
+                return Err(Fault::Unauthorized("The credentials are not valid."));
+            }
             text
         }
         (AuthMode::Secure, None) => {

@@ -1,7 +1,7 @@
 //! Tokens of OAuth 2.
 
 use super::{append, identity_of, instant, list_scopes};
-use crate::model::{Action, Deed, Holder, Identity, Issue, Kind, OAuthToken, TokenKind};
+use crate::model::{Action, Deed, Holder, Identity, Issue, Kind, Login, OAuthToken, Proof, TokenKind};
 use crate::schema::oauth_tokens as tokens;
 use chrono::{DateTime, Duration, Utc};
 use diesel::prelude::*;
@@ -24,6 +24,7 @@ struct TokenRow {
     scope: Option<String>,
     redirect_uri: Option<String>,
     challenge: Option<String>,
+    parent: Option<String>,
     created_at: i64,
     expires_at: i64,
     used_at: Option<i64>,
@@ -55,14 +56,23 @@ pub(crate) fn issue(conn: &mut DbConn, made: Vec<OAuthToken>, deed: Deed) -> Res
     })
 }
 
-/// Stores a one-time token. It is no login of its own, and too short-lived for the log.
+/// Stores a one-time token, which belongs to the login of its parent and ends no later. It is no login of its own, and
+/// too short-lived for the log. Tells whether the parent is still good.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn issue_once(conn: &mut DbConn, made: OAuthToken) -> Result<(), DbError> {
+pub(crate) fn issue_once(conn: &mut DbConn, mut made: OAuthToken) -> Result<bool, DbError> {
     conn.transaction(|conn| {
+        if let Some(parent) = &made.parent {
+            let parent = find(conn, parent, TokenKind::Access)?;
+            let parent = parent.filter(|parent| parent.is_valid(made.created_at));
+            let Some(parent) = parent else { return Ok(false) };
+            made.expires_at = made.expires_at.min(parent.expires_at);
+            made.issue = parent.issue;
+        }
         purge(conn, made.created_at)?;
-        insert(conn, vec![made])
+        insert(conn, vec![made])?;
+        Ok(true)
     })
 }
 
@@ -81,7 +91,7 @@ pub(crate) fn find_access(
     }
 }
 
-/// Uses a one-time token up; answers whose it was.
+/// Uses a one-time token up; answers whose it was, if the token that it was made with is still good.
 ///
 /// # Errors
 /// What the database says.
@@ -93,7 +103,13 @@ pub(crate) fn spend_once(
     conn.transaction(|conn| {
         let Some(token) = find(conn, hash, TokenKind::Once)? else { return Ok(None) };
         let is_first = diesel::delete(tokens::table.find(hash)).execute(conn)? > 0;
-        if is_first && token.is_valid(now) { identity_by(conn, token) } else { Ok(None) }
+        if !is_first || !token.is_valid(now) {
+            return Ok(None);
+        }
+        match &token.parent {
+            Some(parent) => find_access(conn, parent, now),
+            None => identity_by(conn, token),
+        }
     })
 }
 
@@ -217,7 +233,10 @@ fn end_family(conn: &mut DbConn, family: &str, now: DateTime<Utc>) -> Result<(),
 fn identity_by(conn: &mut DbConn, token: OAuthToken) -> Result<Option<Identity>, DbError> {
     let owner = owner(conn, &token.issue.owner)?;
     let Some(owner) = owner else { return Ok(None) };
-    let identity = identity_of(conn, owner)?;
+    let mut identity = identity_of(conn, owner)?;
+    if token.kind == TokenKind::Access {
+        identity.login = Login { proof: Proof::Access(token.hash), expires_at: Some(token.expires_at) };
+    }
     let Some(scope) = token.issue.scope else { return Ok(Some(identity)) };
     let asked: Vec<&str> = scope.split(' ').collect();
     let known = list_scopes(conn)?;
@@ -242,6 +261,7 @@ impl From<OAuthToken> for TokenRow {
             scope: token.issue.scope,
             redirect_uri: token.redirect_uri,
             challenge: token.challenge,
+            parent: token.parent,
             created_at: token.created_at.timestamp_micros(),
             expires_at: token.expires_at.timestamp_micros(),
             used_at: token.used_at.map(|time| time.timestamp_micros()),
@@ -259,6 +279,7 @@ fn into_token(row: TokenRow) -> Option<OAuthToken> {
         issue: Issue { family: row.family, owner: row.owner, client: row.client, scope: row.scope },
         redirect_uri: row.redirect_uri,
         challenge: row.challenge,
+        parent: row.parent,
         created_at: instant(row.created_at),
         expires_at: instant(row.expires_at),
         used_at: row.used_at.map(instant),

@@ -80,7 +80,7 @@ pub(crate) fn find_token(
             .select(grants::pattern);
         of_roles.extend(allowed.load::<String>(conn)?);
     }
-    Ok(Some(Identity::of_token(token, of_roles)))
+    Ok(Some(Identity::of_token(token, hash, of_roles)))
 }
 
 /// Tokens in the order of their ids, those after `after`.

@@ -55,6 +55,8 @@ CREATE TABLE oauth_tokens (
     scope TEXT,
     redirect_uri TEXT,
     challenge TEXT,
+    -- of a one-time token made with an access token: that one's hash; it must still be good
+    parent TEXT,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at BIGINT,
