@@ -27,6 +27,9 @@ pub(crate) enum BrokenBody {
     /// Nothing came for too long.
     #[error("body stalled")]
     Stalled,
+    /// The caller may have no more of it.
+    #[error("login ended or changed")]
+    CutOff,
     /// The gateway is stopping.
     #[error("gateway stopping")]
     Stopping,

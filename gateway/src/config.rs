@@ -163,7 +163,8 @@ pub struct Limits {
     pub max_in_flight: usize,
     /// Plugin uploads that are under way at once.
     pub max_uploads: usize,
-    /// Watch streams and websockets of one area that are open at once.
+    /// Watch streams and websockets of one area that are open at once. Websockets that came without credentials may hold
+    /// half of them, those of one client address a sixteenth.
     pub max_streams: usize,
     /// Requests one client address may make in a second, on average over ten; 0 sets no limit. `/livez` and `/readyz`
     /// do not count.

@@ -5,6 +5,7 @@ use crate::identity::{Accounts, Caller};
 use crate::limits::{Places, RateLimit};
 use crate::metrics::GatewayMetrics;
 use crate::upstream::{Backend, Directory};
+use crate::watch::Watch;
 use shared::clock::SharedClock;
 use shared::config::AuthMode;
 use shared::identity::IdentityKey;
@@ -30,6 +31,8 @@ pub(crate) struct Gateway {
     pub(crate) clock: SharedClock,
     /// The services.
     pub(crate) directory: Directory,
+    /// Whoever has a stream open.
+    pub(crate) watch: Arc<Watch>,
     /// Limits on what is under way.
     pub(crate) places: Places,
     /// Limit on requests of one address, if there is one.

@@ -34,6 +34,9 @@ const CLAIM_BYTES: usize = 2048;
 /// Where the first version of `FiFo`'s API is, which had ways of its own to log in.
 const OLD_FIFO: &str = "/api/0.1.0/";
 
+/// Where a trusted proxy says whom it has let in, or that it has not.
+const PROXY_HEADERS: [&str; 3] = ["x-user-id", "x-identity-status", "x-roles"];
+
 /// What a proxy's user without the role `admin` may do.
 const PROXY_PERMISSIONS: [&str; 5] = [
     "cloud->events->_",
@@ -85,8 +88,7 @@ pub(crate) async fn log_in(
         };
         return Ok(Arc::new(Caller::of_once(identity)));
     }
-    let is_old_fifo = api == Api::Fifo && uri.path().starts_with(OLD_FIFO);
-    let old = || is_old_fifo.then(|| Credentials::read_snarl(headers)).flatten();
+    let old = || is_old_fifo(api, uri).then(|| Credentials::read_snarl(headers)).flatten();
     let Some(mut credentials) = Credentials::read(headers).or_else(old) else {
         return from_proxy(gateway, api, headers, peer);
     };
@@ -101,6 +103,24 @@ pub(crate) async fn log_in(
     let caller = worker.logins.log_in(&gateway.accounts, &credentials, address).await?;
     let caller = caller.ok_or(wrong)?;
     if api == Api::Panko { with_project(caller, headers) } else { Ok(caller) }
+}
+
+/// Whether the request shows anything, right or wrong, that says who is calling.
+#[must_use]
+pub(crate) fn is_anything_shown(
+    gateway: &Gateway,
+    api: Api,
+    (headers, uri): (&HeaderMap, &Uri),
+    peer: IpAddr,
+) -> bool {
+    one_time_token(api, uri).is_some()
+        || Credentials::read(headers).is_some()
+        || (is_old_fifo(api, uri) && Credentials::read_snarl(headers).is_some())
+        || (gateway.trusts(peer) && PROXY_HEADERS.iter().any(|name| headers.contains_key(*name)))
+}
+
+fn is_old_fifo(api: Api, uri: &Uri) -> bool {
+    api == Api::Fifo && uri.path().starts_with(OLD_FIFO)
 }
 
 /// The one-time token in the query, which only `FiFo`'s API knows: for browsers, which cannot set headers on

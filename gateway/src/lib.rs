@@ -27,6 +27,7 @@ mod shapes;
 mod store;
 mod upstream;
 mod waiting;
+mod watch;
 
 pub use store::MIGRATIONS;
 
@@ -151,6 +152,7 @@ pub async fn start(
         key,
         clock,
         directory: directory.clone(),
+        watch: Arc::default(),
         places: Places::new(&config.limits),
         request_rate: request_rate(&config),
         metrics,
@@ -170,6 +172,9 @@ pub async fn start(
     let stop = Stop::default();
     let period = Duration::from_secs(gateway.config.dns_refresh_secs);
     let mut tasks = vec![tokio::spawn(directory.keep_fresh(period, stop.clone()))];
+    if mode == AuthMode::Secure {
+        tasks.push(tokio::spawn(watch::keep(Arc::clone(&gateway), stop.clone())));
+    }
     let places = Arc::new(Semaphore::new(gateway.config.limits.max_connections));
     let mut open = Vec::new();
     for (name, listener) in listeners {

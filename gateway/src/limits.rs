@@ -2,9 +2,11 @@
 
 mod bodies;
 mod rate;
+mod seat;
 
 pub(crate) use bodies::BodyPlace;
 pub(crate) use rate::RateLimit;
+pub(crate) use seat::Seat;
 
 use crate::config::Limits;
 use crate::routes::{Class, Service};
@@ -31,6 +33,8 @@ struct Area {
     in_flight: Arc<AtomicUsize>,
     uploads: Arc<AtomicUsize>,
     streams: Arc<AtomicUsize>,
+    /// Websockets of whoever has not said who he is; they are among the streams too.
+    unnamed: Arc<AtomicUsize>,
 }
 
 /// A held place; free again when dropped.
@@ -64,6 +68,7 @@ impl Places {
             Kind::Quick => &area.in_flight,
             Kind::Upload => &area.uploads,
             Kind::Stream => &area.streams,
+            Kind::Unnamed => &area.unnamed,
         };
         let limit = self.limit(Kind::of(class));
         // Counted first, so that two requests can never share the last place.
@@ -80,8 +85,21 @@ impl Places {
         Bodies::take(&self.bodies, BodyArea { service: service.index(), kind }, address, most)
     }
 
+    /// A seat for a websocket that comes without credentials. All of them get half of an area's streams and one address a
+    /// sixteenth, so that nobody who has logged in finds all taken by strangers. `None` when they are taken.
+    #[must_use]
+    pub(crate) fn take_seat(&self, service: Service, address: IpAddr) -> Option<Seat> {
+        let count = &self.areas.get(service.index())?.unnamed;
+        let all = Place(Arc::clone(count));
+        let is_free = count.fetch_add(1, Ordering::Relaxed) < self.limit(Kind::Unnamed);
+        let area = BodyArea { service: service.index(), kind: Kind::Unnamed };
+        let own = Bodies::take(&self.bodies, area, address, self.max_streams.div_ceil(16));
+        Some(Seat::new(all, own?)).filter(|_| is_free)
+    }
+
     fn limit(&self, kind: Kind) -> usize {
         match kind {
+            Kind::Unnamed => self.max_streams.div_ceil(2),
             Kind::Quick => self.max_in_flight,
             Kind::Upload => self.max_uploads,
             Kind::Stream => self.max_streams,
@@ -95,6 +113,7 @@ enum Kind {
     Quick,
     Upload,
     Stream,
+    Unnamed,
 }
 
 impl Kind {

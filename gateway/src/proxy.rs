@@ -5,7 +5,7 @@ mod tunnel;
 
 pub(crate) use headers::Forwarded;
 pub(crate) use headers::prepare;
-pub(crate) use tunnel::is_asked;
+pub(crate) use tunnel::{Upgrade, is_asked, is_handshake};
 
 use crate::alarm::Alarm;
 use crate::body::{Body, Download, Lease, Upload, UploadEnd, UploadState};
@@ -15,6 +15,7 @@ use crate::routes::{Class, Service};
 use crate::server::Worker;
 use crate::upstream::{Attempt, Backend, Pool, Refusal, Returned, Ticket};
 use crate::waiting::{FEED_CURSOR, FeedCursor};
+use crate::watch::Watching;
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::{Request, Response, StatusCode};
 use std::future::{Future, poll_fn};
@@ -52,7 +53,7 @@ pub(crate) struct Begun {
     pub(crate) ticket: Ticket,
 }
 
-/// Sends `request`, whose headers are ready, and answers with what comes back.
+/// Sends `request`, whose headers are ready, and answers with what comes back. `watching` is whoever reads a stream.
 ///
 /// # Errors
 /// What to tell the client when no answer came.
@@ -60,7 +61,8 @@ pub(crate) async fn forward(
     worker: &Rc<Worker>,
     plan: Plan,
     mut request: Request<Upload>,
-    upgrade: Option<hyper::upgrade::OnUpgrade>,
+    upgrade: Option<Upgrade>,
+    watching: Option<Watching>,
 ) -> Result<Response<Body>, Fault> {
     let gateway = &worker.gateway;
     let name = plan.service.name();
@@ -73,10 +75,10 @@ pub(crate) async fn forward(
     let mut slot = Some(request);
     let Begun { mut answer, connection, ticket } = exchange(worker, backend, plan, &mut slot).await?;
     let in_flight = ticket.into_in_flight();
-    if let Some(client) = upgrade
+    if let Some(upgrade) = upgrade
         && answer.status() == StatusCode::SWITCHING_PROTOCOLS
     {
-        tunnel::open(worker, client, hyper::upgrade::on(&mut answer), (in_flight, place));
+        tunnel::open(worker, upgrade, hyper::upgrade::on(&mut answer), (in_flight, place));
         tunnel::grant(answer.headers_mut());
         return Ok(answer.map(|_none| Body::empty()));
     }
@@ -90,7 +92,7 @@ pub(crate) async fn forward(
     // Whatever the service spoke, the client's connection has its own version.
     parts.version = hyper::Version::HTTP_11;
     let download = match plan.class {
-        Class::Stream => Download::endless(source, lease, worker.stop.clone()),
+        Class::Stream => Download::endless(source, lease, worker.stop.clone(), watching),
         Class::Quick | Class::Ingest | Class::Upload | Class::Socket => Download::new(source, lease, idle),
     };
     Ok(Response::from_parts(parts, Body::streamed(download)))

@@ -4,10 +4,10 @@
 use crate::body::{Body, Upload};
 use crate::fault::Fault;
 use crate::identity::{self, Caller, Credentials};
-use crate::limits::{BodyPlace, RETRY_AFTER_SECS};
+use crate::limits::{BodyPlace, RETRY_AFTER_SECS, Seat};
 use crate::metrics::Underway;
 use crate::pages::{self, Call};
-use crate::proxy::{self, Forwarded, Plan};
+use crate::proxy::{self, Forwarded, Plan, Upgrade};
 use crate::request::{
     accepted, content_length, effective_method, preferred_wait_secs, redirect, request_id, rewrite,
     settle_host,
@@ -51,8 +51,17 @@ enum Next {
     Done(Box<Response<Body>>),
     /// A page of our own.
     Page(Page, Arc<Caller>),
-    /// On to a service, as the signed caller.
-    Forward(Service, &'static Action, HeaderValue),
+    /// On to a service.
+    Forward(Way),
+}
+
+/// The way to a service.
+struct Way {
+    service: Service,
+    action: &'static Action,
+    caller: Arc<Caller>,
+    /// Held by whoever has not said who he is.
+    seat: Option<Seat>,
 }
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -82,9 +91,7 @@ pub(crate) async fn serve(
     let visitor = cors::Visitor::of(config, route, request.headers());
     let preflight = route.and_then(|route| cors::preflight(route, config, visitor.as_ref(), &mut request));
     let outcome = match entry.judge(found, &mut request, preflight.is_some()).await {
-        Ok(Next::Forward(service, action, signed)) => {
-            entry.forward(service, action, request, signed, &id).await
-        }
+        Ok(Next::Forward(way)) => entry.forward(way, request, &id).await,
         Ok(Next::Page(page, caller)) => {
             let address = identity::client_address(&worker.gateway, request.headers(), peer.ip());
             Box::pin(pages::answer(page, Call { worker: &worker, caller, address, request })).await
@@ -154,7 +161,8 @@ impl Entry<'_> {
         };
         let action = if tells_figures { table::FIGURES } else { action };
         let is_public = tells_figures && gateway.config.public_metrics;
-        let access = if is_public { Access::Public } else { action.access };
+        let seat = self.seat(route, action, request)?;
+        let access = if is_public || seat.is_some() { Access::Public } else { action.access };
         let caller = self.caller(route.api, access, request).await?;
         caller.check(access, || route.permission(action, request.uri().path()), route.api)?;
         let service = match route.owner {
@@ -165,8 +173,39 @@ impl Entry<'_> {
                 service
             }
         };
-        let signed = self.worker.signed.header(&caller.principal, &gateway.key, &gateway.clock);
-        Ok(Next::Forward(service, action, signed))
+        Ok(Next::Forward(Way { service, action, caller, seat }))
+    }
+
+    /// A seat for a websocket that comes without any credentials: its first message may bring them (contract `dtrace`,
+    /// section 6), and until then the service tells it nothing.
+    ///
+    /// # Errors
+    /// What is refused to strangers: another site's page, and too many at once.
+    fn seat(
+        &self,
+        route: &Route,
+        action: &Action,
+        request: &Request<Incoming>,
+    ) -> Result<Option<Seat>, Fault> {
+        let gateway = &self.worker.gateway;
+        let (Owner::Service(service), Class::Socket, AuthMode::Secure) =
+            (route.owner, action.class, gateway.mode)
+        else {
+            return Ok(None);
+        };
+        let shown = (request.headers(), request.uri());
+        if !proxy::is_handshake(request)
+            || identity::is_anything_shown(gateway, route.api, shown, self.peer.ip())
+        {
+            return Ok(None);
+        }
+        let origins = &gateway.config.cors_write_origins;
+        let verdict = guard::check_page(request.method(), request.headers(), true, origins);
+        verdict.map_err(|foreign| Fault::Forbidden(foreign.to_string()))?;
+        let address = identity::client_address(gateway, request.headers(), self.peer.ip());
+        gateway.accounts.check_failures(address)?;
+        let seat = gateway.places.take_seat(service, address);
+        seat.map(Some).ok_or(Fault::TooMany { retry_after_secs: RETRY_AFTER_SECS })
     }
 
     async fn caller(
@@ -184,12 +223,12 @@ impl Entry<'_> {
 
     async fn forward(
         &self,
-        service: Service,
-        action: &Action,
+        way: Way,
         mut request: Request<Incoming>,
-        signed: HeaderValue,
         id: &HeaderValue,
     ) -> Result<Response<Body>, Fault> {
+        let Way { service, action, caller, seat } = way;
+        let gateway = &self.worker.gateway;
         let limit_bytes = self.body_limit(action.class);
         if content_length(request.headers()).is_some_and(|bytes| bytes > limit_bytes) {
             self.discard(request);
@@ -200,7 +239,13 @@ impl Entry<'_> {
             return Err(Fault::TooMany { retry_after_secs: RETRY_AFTER_SECS });
         };
         let is_socket = action.class == Class::Socket && proxy::is_asked(request.headers());
-        let upgrade = is_socket.then(|| hyper::upgrade::on(&mut request));
+        let mut watching = matches!(action.class, Class::Stream | Class::Socket)
+            .then(|| gateway.watch.add(&caller))
+            .flatten();
+        let upgrade = is_socket.then(|| {
+            let client = hyper::upgrade::on(&mut request);
+            Upgrade { client, watching: watching.take(), seat }
+        });
         let wait_secs = preferred_wait_secs(request.headers()).filter(|_| action.class == Class::Ingest);
         let plan = Plan {
             service,
@@ -209,11 +254,12 @@ impl Entry<'_> {
             started: self.started,
             patience: self.patience(action.class),
         };
+        let signed = self.worker.signed.header(&caller.principal, &gateway.key, &gateway.clock);
         proxy::prepare(request.headers_mut(), self.forwarded(), signed, id.clone())?;
         let upload = |body| Upload::new(body, limit_bytes, self.phase, self.started).holding(place);
         let mut request = request.map(upload);
         *request.version_mut() = hyper::Version::HTTP_11;
-        let mut answer = proxy::forward(self.worker, plan, request, upgrade).await?;
+        let mut answer = proxy::forward(self.worker, plan, request, upgrade, watching).await?;
         if action.class == Class::Stream && answer.body().size_hint().exact().is_none() {
             self.phase.streaming();
         }

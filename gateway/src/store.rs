@@ -7,7 +7,7 @@ mod oauth;
 mod scopes;
 mod tokens;
 
-pub(crate) use audit::{append, audit_head, list_records};
+pub(crate) use audit::{append, audit_head, audit_news, list_records};
 pub(crate) use grants::{
     Change, grant, grants_between, grants_of, join_role, leave_role, members_between, revoke, roles_of,
 };
@@ -16,8 +16,8 @@ pub(crate) use holders::{
     find_named, identity_of, list_holders, put_secret, remove_uri, uris_of,
 };
 pub(crate) use oauth::{
-    Exchange, exchange, find_access, issue, issue_once, revoke_all, revoke_token as revoke_oauth_token,
-    spend_once,
+    Exchange, exchange, find_access, find_logins, issue, issue_once, revoke_all,
+    revoke_token as revoke_oauth_token, spend_once,
 };
 pub(crate) use scopes::{delete_scope, list_scopes, put_scope};
 pub(crate) use tokens::{create_token, find_token, list_tokens, put_token, revoke_token};

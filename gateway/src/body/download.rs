@@ -4,6 +4,7 @@
 use super::BrokenBody;
 use crate::limits::Place;
 use crate::upstream::{InFlight, Returned};
+use crate::watch::Watching;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use shared::stop::Stop;
@@ -32,8 +33,10 @@ pub(crate) struct Download {
     /// Longest pause of the service; unset for streams, which may be quiet for long.
     idle: Option<Duration>,
     pause: Option<Pin<Box<Sleep>>>,
-    /// Ends a stream when the gateway stops: it would not end by itself.
-    stopping: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// Ends a stream when the gateway stops, or its reader may have no more of it: it would not end by itself.
+    ending: Option<Pin<Box<dyn Future<Output = BrokenBody>>>>,
+    /// The reader of a stream.
+    watching: Option<Watching>,
 }
 
 impl fmt::Debug for Download {
@@ -46,16 +49,27 @@ impl Download {
     /// An answer that may pause for `idle`.
     #[must_use]
     pub(crate) fn new(source: Incoming, lease: Lease, idle: Duration) -> Self {
-        let mut download = Self { source, lease: Some(lease), idle: Some(idle), pause: None, stopping: None };
+        let (lease, idle) = (Some(lease), Some(idle));
+        let mut download = Self { source, lease, idle, pause: None, ending: None, watching: None };
         download.release_at_end();
         download
     }
 
     /// An answer that goes on until somebody ends it.
     #[must_use]
-    pub(crate) fn endless(source: Incoming, lease: Lease, stop: Stop) -> Self {
-        let stopping = Box::pin(async move { stop.stopped().await });
-        Self { source, lease: Some(lease), idle: None, pause: None, stopping: Some(stopping) }
+    pub(crate) fn endless(source: Incoming, lease: Lease, stop: Stop, watching: Option<Watching>) -> Self {
+        let cut = watching.as_ref().map(Watching::signal);
+        let ending: Pin<Box<dyn Future<Output = BrokenBody>>> = Box::pin(async move {
+            let Some(cut) = cut else {
+                stop.stopped().await;
+                return BrokenBody::Stopping;
+            };
+            tokio::select! {
+                () = stop.stopped() => BrokenBody::Stopping,
+                () = cut.stopped() => BrokenBody::CutOff,
+            }
+        });
+        Self { source, lease: Some(lease), idle: None, pause: None, ending: Some(ending), watching }
     }
 
     /// Whether all of it has passed.
@@ -75,6 +89,10 @@ impl Download {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        // A service that always has more to say must not keep its reader.
+        if self.watching.as_ref().is_some_and(Watching::is_cut) {
+            return Poll::Ready(Some(Err(BrokenBody::CutOff)));
+        }
         match Pin::new(&mut self.source).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pause = None;
@@ -93,12 +111,12 @@ impl Download {
         }
     }
 
-    /// While nothing comes: whether it has been too long, or the gateway stops.
+    /// While nothing comes: whether it has been too long, or the stream is to end.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
-        if let Some(stopping) = &mut self.stopping
-            && stopping.as_mut().poll(cx).is_ready()
+        if let Some(ending) = &mut self.ending
+            && let Poll::Ready(why) = ending.as_mut().poll(cx)
         {
-            return Poll::Ready(Some(Err(BrokenBody::Stopping)));
+            return Poll::Ready(Some(Err(why)));
         }
         let Some(idle) = self.idle else { return Poll::Pending };
         let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(idle)));

@@ -47,6 +47,52 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// All of them.
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Login,
+        Self::LoginFailed,
+        Self::TokenIssue,
+        Self::TokenRefresh,
+        Self::TokenReuse,
+        Self::TokenRevoke,
+        Self::HolderCreate,
+        Self::HolderDelete,
+        Self::PasswordChange,
+        Self::Grant,
+        Self::Revoke,
+        Self::RoleJoin,
+        Self::RoleLeave,
+        Self::UriAdd,
+        Self::UriRemove,
+        Self::ScopePut,
+        Self::ScopeDelete,
+    ];
+
+    /// Whether it may end a login that is there already, or change what it may.
+    #[must_use]
+    pub(crate) fn changes_logins(self) -> bool {
+        match self {
+            Self::Login
+            | Self::LoginFailed
+            | Self::TokenIssue
+            | Self::TokenRefresh
+            | Self::UriAdd
+            | Self::UriRemove => false,
+            // A role of the same name as one that a token has.
+            Self::HolderCreate
+            | Self::TokenReuse
+            | Self::TokenRevoke
+            | Self::HolderDelete
+            | Self::PasswordChange
+            | Self::Grant
+            | Self::Revoke
+            | Self::RoleJoin
+            | Self::RoleLeave
+            | Self::ScopePut
+            | Self::ScopeDelete => true,
+        }
+    }
+
     /// The action's name in the log.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {

@@ -1,13 +1,29 @@
 //! Websockets: once both sides have agreed, bytes pass both ways until one side ends.
 
-use crate::limits::Place;
+use crate::limits::{Place, Seat};
 use crate::server::Worker;
 use crate::upstream::InFlight;
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
+use crate::watch::Watching;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Version};
 use hyper_util::rt::TokioIo;
 use std::rc::Rc;
 use tokio::io::copy_bidirectional;
+
+/// Bytes of a handshake's key.
+const KEY_BYTES: usize = 16;
+
+/// A websocket that is asked for.
+pub(crate) struct Upgrade {
+    /// The client's side of it.
+    pub(crate) client: OnUpgrade,
+    /// Whoever has asked, if he can be looked at again.
+    pub(crate) watching: Option<Watching>,
+    /// Held by whoever has not said who he is.
+    pub(crate) seat: Option<Seat>,
+}
 
 /// Whether the request asks for a websocket (RFC 6455, section 4.1).
 pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
@@ -16,6 +32,17 @@ pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
         values.any(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case(wanted)))
     };
     headers.contains_key(UPGRADE) && has(CONNECTION, "upgrade") && has(UPGRADE, "websocket")
+}
+
+/// Whether the request is a whole handshake, and no other request with some of its words (RFC 6455, section 4.2.1).
+pub(crate) fn is_handshake<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.as_bytes()).ok());
+    request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && is_asked(headers)
+        && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
+        && key.is_some_and(|key| key.len() == KEY_BYTES)
 }
 
 /// Puts the wish for a websocket back, which was taken off with the other headers of the connection.
@@ -30,9 +57,10 @@ pub(super) fn grant(headers: &mut HeaderMap) {
     ask(headers);
 }
 
-/// Passes bytes both ways until one side ends or the gateway stops.
-pub(super) fn open(worker: &Rc<Worker>, client: OnUpgrade, service: OnUpgrade, held: (InFlight, Place)) {
+/// Passes bytes both ways until one side ends, the caller may do so no more, or the gateway stops.
+pub(super) fn open(worker: &Rc<Worker>, upgrade: Upgrade, service: OnUpgrade, held: (InFlight, Place)) {
     let stop = worker.stop.clone();
+    let Upgrade { client, watching, seat } = upgrade;
     worker.spawn(async move {
         let passing = async {
             let (client, service) = tokio::try_join!(client, service)?;
@@ -43,8 +71,9 @@ pub(super) fn open(worker: &Rc<Worker>, client: OnUpgrade, service: OnUpgrade, h
         };
         tokio::select! {
             outcome = passing => if let Err(cause) = outcome { log::debug!("websocket not opened: {cause}") },
+            () = Watching::ended(watching.as_ref()) => (),
             () = stop.stopped() => (),
         }
-        drop(held);
+        drop((held, seat));
     });
 }

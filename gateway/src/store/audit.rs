@@ -1,6 +1,6 @@
 //! The log: written at its end alone, by one writer at a time.
 
-use crate::model::{Deed, Record};
+use crate::model::{Action, Deed, Record};
 use crate::schema::{audit_head as head, audit_records as records};
 use diesel::prelude::*;
 use shared::db::{DbConn, DbError};
@@ -46,6 +46,35 @@ pub(crate) fn append(conn: &mut DbConn, deed: Deed) -> Result<(), DbError> {
 /// What the database says.
 pub(crate) fn audit_head(conn: &mut DbConn) -> Result<(i64, String), DbError> {
     Ok(head::table.find(HEAD).select((head::seq, head::hash)).first(conn)?)
+}
+
+/// What the log says about logins since an earlier look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct News {
+    /// Where the log ends.
+    pub(crate) end: Option<i64>,
+    /// Whether anything has come that may end a login or change what it may. Without an earlier look it may have.
+    pub(crate) is_any: bool,
+}
+
+/// Whether the log has news about logins since the record `after`.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn audit_news(conn: &mut DbConn, after: Option<i64>) -> Result<News, DbError> {
+    let end = head::table.find(HEAD).select(head::seq).first::<i64>(conn).optional()?;
+    let is_any = match (after, end) {
+        (Some(after), Some(end)) if after == end => false,
+        (Some(after), Some(end)) if after < end => {
+            let harmless = Action::ALL.iter().filter(|action| !action.changes_logins());
+            let harmless: Vec<&str> = harmless.map(|action| action.name()).collect();
+            let news = records::table.filter(records::seq.gt(after)).filter(records::seq.le(end));
+            let news = news.filter(records::action.ne_all(harmless)).select(records::seq);
+            news.first::<i64>(conn).optional()?.is_some()
+        }
+        _ => true,
+    };
+    Ok(News { end, is_any })
 }
 
 /// Records in their order, those after `after`.

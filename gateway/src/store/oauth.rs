@@ -91,6 +91,23 @@ pub(crate) fn find_access(
     }
 }
 
+/// Whoever has shown these, each as he is now; `None` for what is good no more.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn find_logins(
+    conn: &mut DbConn,
+    proofs: &[Proof],
+    now: DateTime<Utc>,
+) -> Result<Vec<Option<Identity>>, DbError> {
+    let find = |proof: &Proof| match proof {
+        Proof::Api(hash) => super::find_token(conn, hash, now),
+        Proof::Access(hash) => find_access(conn, hash, now),
+        Proof::Holder { id, .. } => owner(conn, id)?.map(|holder| identity_of(conn, holder)).transpose(),
+    };
+    proofs.iter().map(find).collect()
+}
+
 /// Uses a one-time token up; answers whose it was, if the token that it was made with is still good.
 ///
 /// # Errors

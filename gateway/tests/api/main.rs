@@ -31,3 +31,4 @@ mod support;
 mod tokens;
 mod users;
 mod waiting;
+mod watching;
