@@ -196,7 +196,7 @@ fn with_project(caller: Arc<Caller>, headers: &HeaderMap) -> Result<Arc<Caller>,
         return Ok(caller);
     }
     let claims = claimed(headers)?;
-    let name = own.subject.split_once(':').map_or(own.subject.as_str(), |(_, name)| name);
+    let name = own.label().split_once(':').map_or(own.label(), |(_, name)| name);
     let or_self = |held: &Option<String>, claim: Option<String>| {
         held.clone().or(claim).or_else(|| Some(name.to_owned()))
     };

@@ -65,14 +65,26 @@ async fn list(flags: ListFlags) -> anyhow::Result<()> {
             let names = ["seq", "at", "actor", "address", "action", "target", "detail"];
             let mut rows = Rows::new(&names);
             for record in records.as_array().into_iter().flatten() {
-                rows.push(
-                    names.iter().map(|name| record.get(*name).map(plain).unwrap_or_default()).collect(),
-                );
+                let text = |name: &&str| {
+                    let text = record.get(*name).map(plain).unwrap_or_default();
+                    if *name == "actor" { shortened(text) } else { text }
+                };
+                rows.push(names.iter().map(text).collect());
             }
             rows.print();
         }
     }
     Ok(())
+}
+
+/// An actor with the beginning of its id alone, as people tell ids apart: `user:ada#5f0c1a52`.
+fn shortened(actor: String) -> String {
+    match actor.rsplit_once('#') {
+        Some((label, id)) if uuid::Uuid::try_parse(id).is_ok() => {
+            format!("{label}#{}", id.split('-').next().unwrap_or(id))
+        }
+        Some(_) | None => actor,
+    }
 }
 
 async fn verify(flags: VerifyFlags) -> anyhow::Result<ExitCode> {
@@ -89,4 +101,21 @@ async fn verify(flags: VerifyFlags) -> anyhow::Result<ExitCode> {
         OutputFormat::Table => drop(print_line(&format!("the log is NOT whole: {}", text("/fault")))),
     }
     Ok(if is_intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actors_are_told_apart_by_the_beginning_of_their_ids() {
+        for (actor, shown) in [
+            ("user:ada#5f0c1a52-6b1e-4f0a-8f3c-000000000001", "user:ada#5f0c1a52"),
+            ("token:a#b#5f0c1a52-6b1e-4f0a-8f3c-000000000001", "token:a#b#5f0c1a52"),
+            ("proxy:u#1", "proxy:u#1"),
+            ("settings", "settings"),
+        ] {
+            assert_eq!(shortened(actor.to_owned()), shown);
+        }
+    }
 }

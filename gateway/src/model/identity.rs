@@ -38,7 +38,7 @@ impl Identity {
         let subject = match holder.kind {
             // The name under which it has always been logged.
             Kind::Client if holder.name == super::holder::SNAP_CLIENT => holder.name,
-            Kind::User | Kind::Client | Kind::Role => format!("{}:{}", holder.kind.name(), holder.name),
+            Kind::User | Kind::Client | Kind::Role => format!("{}#{}", holder.label(), holder.id),
         };
         let proof = Proof::Holder { id: holder.id.clone(), secret_hash: holder.secret_hash };
         let principal = Principal {
@@ -60,7 +60,7 @@ impl Identity {
         permissions.sort_unstable();
         permissions.dedup();
         let principal = Principal {
-            subject: format!("token:{}", token.name),
+            subject: format!("token:{}#{}", token.name, token.id),
             user_id: token.user_id,
             project_id: token.project_id,
             roles: token.roles,

@@ -78,7 +78,7 @@ async fn a_password_gets_a_token_that_opens_what_the_user_may() {
         );
         let token = bearer(&token_of(&answer, "access_token"));
         let seen = house.seen(&house.ask(&token, "GET", "/v1/events", "").await);
-        assert_eq!(seen.subject, "user:ada");
+        assert_eq!(seen.label(), "user:ada");
         assert_eq!(house.ask(&token, "GET", "/v1/streams", "").await.status(), 403);
     }
 }
@@ -199,7 +199,7 @@ async fn a_client_gets_a_token_by_its_secret() {
     for granted in [by_form, by_basic, by_id] {
         let token = bearer(&token_of(&granted, "access_token"));
         let seen = house.seen(&house.ask(&token, "GET", "/v1/events/m", "").await);
-        assert_eq!(seen.subject, "client:robot one");
+        assert_eq!(seen.label(), "client:robot one");
     }
     let twice = "grant_type=client_credentials&client_secret=x";
     let shown = basic(&encoded("robot one"), &encoded("pass: word+%"));
@@ -453,7 +453,7 @@ async fn a_one_time_token_works_once_for_half_a_minute() {
     };
     let path = format!("/api/0.2.0/dtrace/u1/stream?fifo_ott={}", make().await);
     let first = house.ask("", "GET", &path, "").await;
-    assert_eq!(house.seen(&first).subject, "user:ada");
+    assert_eq!(house.seen(&first).label(), "user:ada");
     assert_eq!(house.ask("", "GET", &path, "").await.status(), 401, "once");
     let path = format!("/dtrace/u2?fifo_ott={}", make().await);
     assert_eq!(house.ask("", "GET", &path, "").await.status(), 403, "only what he may");
@@ -587,7 +587,7 @@ async fn a_service_learns_whose_a_token_is() {
         house.ask(&format!("{token}{}", signed("service:dtrace")), "POST", "/internal/identity", "").await;
     assert_eq!(asked.status(), 200);
     let told = house.gateway.key.verify(asked.header(HEADER).unwrap(), house.gateway.clock.now()).unwrap();
-    assert_eq!(told.subject, "user:ada");
+    assert_eq!(told.label(), "user:ada");
     let wrong = format!("{}{}", bearer("qa_wrong"), signed("service:dtrace"));
     assert_eq!(house.ask(&wrong, "POST", "/internal/identity", "").await.status(), 401);
     for headers in

@@ -76,9 +76,25 @@ async fn a_token_carries_user_project_and_roles_to_the_service() {
     let answer = office.gateway.ask(&request("GET", "/v2/events", &headers, "")).await;
     let seen =
         office.gateway.key.verify(answer.header("x-seen").unwrap(), office.gateway.clock.now()).unwrap();
-    assert_eq!(seen.subject, "token:p1");
+    assert_eq!(seen.label(), "token:p1");
     assert_eq!((seen.user_id.as_deref(), seen.project_id.as_deref()), (Some("u"), Some("p")));
     assert_eq!(seen.roles, ["member"]);
+}
+
+#[tokio::test]
+async fn tokens_of_one_name_are_two_callers() {
+    use shared::clock::Clock;
+    let office = Office::open().await;
+    let mut subjects = Vec::new();
+    for _ in 0..2 {
+        let made = office.make(&json!({ "name": "robot", "permissions": ["..."] })).await;
+        let answer = office.ask(made["token"].as_str().unwrap(), "GET", "/v1/events", "").await;
+        let now = office.gateway.clock.now();
+        let seen = office.gateway.key.verify(answer.header("x-seen").unwrap(), now).unwrap();
+        assert_eq!(seen.subject, format!("token:robot#{}", made["id"].as_str().unwrap()));
+        subjects.push(seen.subject);
+    }
+    assert_ne!(subjects[0], subjects[1], "services keep idempotency keys and limits for each");
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn a_role_gives_what_it_holds_until_it_is_left_or_removed() {
     house.join(&user, "watchers").await;
     let answer = house.ask(&login, "GET", "/v1/streams/7", "").await;
     let seen = house.seen(&answer);
-    assert_eq!((seen.subject.as_str(), seen.roles), ("user:ada", vec!["watchers".to_owned()]));
+    assert_eq!((seen.label(), &seen.roles), ("user:ada", &vec!["watchers".to_owned()]));
     assert!(seen.permissions.contains(&"streams->...".to_owned()), "services filter by them");
     let roles = house.admin("GET", &format!("/v1/users/{user}/roles"), Value::Null).await.json();
     assert_eq!(roles, json!([role]));
