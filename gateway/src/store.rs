@@ -7,7 +7,7 @@ mod oauth;
 mod scopes;
 mod tokens;
 
-pub(crate) use audit::{append, audit_head, audit_news, list_records};
+pub(crate) use audit::{append, audit_ends, audit_head, audit_news, list_records};
 pub(crate) use grants::{
     Change, grant, grants_between, grants_of, join_role, leave_role, members_between, revoke, roles_of,
 };

@@ -96,7 +96,8 @@ async fn verify(flags: VerifyFlags) -> anyhow::Result<ExitCode> {
         OutputFormat::Json => print_json(&verdict),
         OutputFormat::Table if is_intact => {
             let (records, seq, hash) = (text("/records"), text("/head/seq"), text("/head/hash"));
-            print_line(&format!("the log is whole: {records} records, the last one {seq}:{hash}"));
+            let end = if seq == "0" { String::new() } else { format!(", the last one {seq}:{hash}") };
+            print_line(&format!("the log is whole: {records} records{end}"));
         }
         OutputFormat::Table => drop(print_line(&format!("the log is NOT whole: {}", text("/fault")))),
     }

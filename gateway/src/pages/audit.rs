@@ -10,6 +10,9 @@ use chrono::{DateTime, SecondsFormat};
 use hyper::Response;
 use serde_json::{Value, json};
 
+/// Place of the first record.
+const FIRST: i64 = 1;
+
 /// Records that are verified at once.
 const PAGE: i64 = 1000;
 
@@ -19,13 +22,14 @@ pub(super) async fn list(call: Call<'_>) -> Result<Response<Body>, Fault> {
     let after = input::argument(call.query(), "after").map(|after| after.parse::<i64>());
     let after = after.transpose().map_err(|_cause| Fault::BadRequest("after: expected a number"))?;
     let page = call.accounts().read(move |conn| {
-        let head = store::audit_head(conn)?;
-        let after = after.unwrap_or(head.0.saturating_sub(limit));
-        Ok((store::list_records(conn, after, limit)?, head))
+        let last = store::audit_ends(conn)?.map_or(0, |(_, last)| last);
+        let after = after.unwrap_or(last.saturating_sub(limit));
+        Ok((store::list_records(conn, after, limit)?, store::audit_head(conn)?))
     });
     let (records, head) = page.await?;
     let records: Vec<Value> = records.iter().map(shown).collect();
-    Ok(object(&json!({ "records": records, "head": { "seq": head.0, "hash": head.1 } })))
+    let head = head.map(|(seq, hash)| json!({ "seq": seq, "hash": hash }));
+    Ok(object(&json!({ "records": records, "head": head })))
 }
 
 /// `GET /admin/audit/verify?head=SEQ:HASH`: reads the whole log and computes every hash anew. `head` is an end that was
@@ -33,10 +37,13 @@ pub(super) async fn list(call: Call<'_>) -> Result<Response<Body>, Fault> {
 pub(super) async fn verify(call: Call<'_>) -> Result<Response<Body>, Fault> {
     let noted = input::argument(call.query(), "head").map(|text| {
         let (seq, hash) = text.split_once(':')?;
-        Some((seq.parse::<i64>().ok()?, hash.to_owned()))
+        let seq = seq.parse().ok().filter(|seq| *seq >= FIRST)?;
+        Some((seq, hash.to_owned())).filter(|_| !hash.is_empty())
     });
     let noted = match noted {
-        Some(None) => return Err(Fault::BadRequest("head: expected a number, a colon and a hash")),
+        Some(None) => {
+            return Err(Fault::BadRequest("head: expected a number from 1 on, a colon and a hash"));
+        }
         Some(Some(noted)) => Some(noted),
         None => None,
     };
@@ -82,8 +89,15 @@ async fn walk(
     noted: Option<(i64, String)>,
 ) -> Result<Result<Chain, (Chain, String)>, Fault> {
     // Records that come meanwhile are left for the next time.
-    let head = accounts.read(store::audit_head).await?;
-    let mut chain = Chain { seq: 0, hash: String::new() };
+    let head = accounts.read(|conn| Ok((store::audit_head(conn)?, store::audit_ends(conn)?)));
+    let (head, ends) = head.await?;
+    let mut chain = Chain { seq: FIRST - 1, hash: String::new() };
+    if let Some((first, _)) = ends.filter(|(first, _)| *first < FIRST) {
+        return Ok(Err((chain, format!("record {first} is before the first"))));
+    }
+    let Some(head) = head else {
+        return Ok(Err((chain, "the note of where the log ends is missing".to_owned())));
+    };
     while chain.seq < head.0 {
         let (after, limit) = (chain.seq, PAGE.min(head.0 - chain.seq));
         let records = accounts.read(move |conn| store::list_records(conn, after, limit)).await?;

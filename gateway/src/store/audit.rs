@@ -2,6 +2,7 @@
 
 use crate::model::{Action, Deed, Record};
 use crate::schema::{audit_head as head, audit_records as records};
+use diesel::dsl::{max, min};
 use diesel::prelude::*;
 use shared::db::{DbConn, DbError};
 use shared::on_backend;
@@ -40,12 +41,22 @@ pub(crate) fn append(conn: &mut DbConn, deed: Deed) -> Result<(), DbError> {
     })
 }
 
-/// Place and hash of the last record.
+/// Place and hash of the last record, as they were noted; `None` when somebody has removed the note.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn audit_head(conn: &mut DbConn) -> Result<(i64, String), DbError> {
-    Ok(head::table.find(HEAD).select((head::seq, head::hash)).first(conn)?)
+pub(crate) fn audit_head(conn: &mut DbConn) -> Result<Option<(i64, String)>, DbError> {
+    Ok(head::table.find(HEAD).select((head::seq, head::hash)).first(conn).optional()?)
+}
+
+/// The places of the first and the last record that there are.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn audit_ends(conn: &mut DbConn) -> Result<Option<(i64, i64)>, DbError> {
+    let places = records::table.select((min(records::seq), max(records::seq)));
+    let (first, last): (Option<i64>, Option<i64>) = places.first(conn)?;
+    Ok(first.zip(last))
 }
 
 /// What the log says about logins since an earlier look.

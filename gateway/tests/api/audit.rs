@@ -148,6 +148,18 @@ async fn a_noted_end_shows_a_log_that_was_cut_with_its_head() {
         house.make("roles", json!({ "name": format!("r{number}") })).await;
     }
     let noted = verify(&house, "").await;
+        (
+            "INSERT INTO audit_records (seq, at, actor, address, action, target, detail, hash) \
+             VALUES (0, 1, 'user:eve', '', 'grant', 'user:eve', '...', 'x')",
+            "record 0 is before the first",
+        ),
+        (
+            "INSERT INTO audit_records (seq, at, actor, address, action, target, detail, hash) \
+             SELECT -9223372036854775807 - 1, at, actor, address, action, target, detail, hash \
+             FROM audit_records WHERE seq = 1",
+            "record -9223372036854775808 is before the first",
+        ),
+        ("DELETE FROM audit_head", "the note of where the log ends is missing"),
     let (seq, hash) = (noted["head"]["seq"].as_i64().unwrap(), noted["head"]["hash"].as_str().unwrap());
     let query = format!("?head={seq}:{hash}");
     assert_eq!(verify(&house, &query).await["is_intact"], true);
@@ -161,13 +173,26 @@ async fn a_noted_end_shows_a_log_that_was_cut_with_its_head() {
              hash = (SELECT hash FROM audit_records WHERE seq = {end})"
         ),
     );
+#[tokio::test]
+async fn without_the_note_of_its_end_the_log_can_still_be_read_and_nothing_is_changed_unwritten() {
+    let house = House::open().await;
+    house.make("roles", json!({ "name": "r" })).await;
+    let made = house.deeds().await.len();
+    tamper(&house, "DELETE FROM audit_head");
+    let page = house.admin("GET", "/admin/audit?limit=1", Value::Null).await.json();
+    assert_eq!((&page["records"][0]["target"], &page["head"]), (&json!("role:r"), &Value::Null));
+    assert_eq!(house.admin("POST", "/v1/roles", json!({ "name": "s" })).await.status(), 503);
+    assert_eq!(house.deeds().await.len(), made);
+    assert_eq!(house.admin("GET", "/v1/roles?name=s", Value::Null).await.json(), json!([]));
+}
+
     assert_eq!(verify(&house, "").await["is_intact"], true, "nothing inside tells");
     let fault = format!("the log ends after record {end}, but record {seq} was noted");
     assert_eq!(verify(&house, &query).await["fault"], json!(fault));
     house.make("roles", json!({ "name": "forged" })).await;
     let fault = format!("record {seq} is not the one that was noted");
     assert_eq!(verify(&house, &query).await["fault"], json!(fault));
-    for head in ["x", "1", ":", "x:y"] {
+    for head in ["x", "1", ":", "x:y", "0:", "0:x", "-1:x", "1:"] {
         let answer = house.admin("GET", &format!("/admin/audit/verify?head={head}"), Value::Null).await;
         assert_eq!(answer.status(), 400, "{head}");
     }
