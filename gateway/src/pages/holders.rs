@@ -51,9 +51,14 @@ pub(super) async fn answer(kind: Kind, call: Call<'_>) -> Result<Response<Body>,
         (_, [id, "roles"]) => permissions::list_roles(&call, &find(&call, kind, id).await?).await,
         (&Method::POST, [id, "uris"]) => {
             let client = find(&call, kind, id).await?;
+            check_reach(&call, &client).await?;
             uris::add(call, client).await
         }
-        (&Method::DELETE, [id, "uris", uri]) => uris::remove(&call, find(&call, kind, id).await?, uri).await,
+        (&Method::DELETE, [id, "uris", uri]) => {
+            let client = find(&call, kind, id).await?;
+            check_reach(&call, &client).await?;
+            uris::remove(&call, client, uri).await
+        }
         (_, [id, "uris"]) => uris::list(&call, &find(&call, kind, id).await?).await,
         (_, [id, "logins"]) => end_logins(&call, find(&call, kind, id).await?).await,
         _ => Err(Fault::NotFound),
@@ -101,6 +106,10 @@ async fn create(kind: Kind, mut call: Call<'_>, above: &str) -> Result<Response<
         project_id: input::member(&members, "project_id")?,
     };
     let wish = wish.check().map_err(|invalid| Fault::BadRequest(invalid.text()))?;
+    let is_own = wish.project_id.is_none() || wish.project_id == call.caller.principal.project_id;
+    if !is_own && !call.caller.is_admin {
+        return Err(Fault::Forbidden("Only an administrator chooses a project that is not his own.".into()));
+    }
     let hash = match &wish.secret {
         Some(secret) => Some(call.accounts().passwords().hash(secret).await?),
         None => None,
@@ -123,9 +132,7 @@ async fn put_secret(kind: Kind, id: &str, mut call: Call<'_>) -> Result<Response
     let secret = secret.ok_or(Fault::BadRequest("The new password or secret is missing."))?;
     crate::model::text::check_password(&secret).map_err(|invalid| Fault::BadRequest(invalid.text()))?;
     let holder = find(&call, kind, id).await?;
-    if !outranks(&call.caller, &call.accounts().identity(holder.clone()).await?) {
-        return Err(Fault::Forbidden("The account reaches further than yours.".into()));
-    }
+    check_reach(&call, &holder).await?;
     let hash = call.accounts().passwords().hash(&secret).await?;
     let deed = call.deed(Action::PasswordChange, &holder.label(), "");
     let is_set = call.accounts().write(move |conn| store::put_secret(conn, &holder.id, &hash, deed)).await?;
@@ -135,6 +142,7 @@ async fn put_secret(kind: Kind, id: &str, mut call: Call<'_>) -> Result<Response
 /// `DELETE /users/U`, `/clients/C`, `/roles/R`
 async fn delete(kind: Kind, id: &str, call: &Call<'_>) -> Result<Response<Body>, Fault> {
     let holder = find(call, kind, id).await?;
+    check_reach(call, &holder).await?;
     keep_administrators(call, &holder)?;
     let deed = call.deed(Action::HolderDelete, &holder.label(), &holder.id);
     let is_gone = call.accounts().write(move |conn| store::delete_holder(conn, &holder.id, deed)).await?;
@@ -143,9 +151,21 @@ async fn delete(kind: Kind, id: &str, call: &Call<'_>) -> Result<Response<Body>,
 
 /// `DELETE /users/U/logins`: whoever is logged in as this user by a token of OAuth 2 is out.
 async fn end_logins(call: &Call<'_>, holder: Holder) -> Result<Response<Body>, Fault> {
+    // Everybody may log himself out, also by a token that is limited.
+    if call.caller.holder.as_deref() != Some(holder.id.as_str()) {
+        check_reach(call, &holder).await?;
+    }
     let deed = call.deed(Action::TokenRevoke, &holder.label(), "all");
     call.accounts().write(move |conn| store::revoke_all(conn, &holder.id, deed)).await?;
     Ok(nothing(StatusCode::NO_CONTENT))
+}
+
+/// Refuses to take anything from somebody who reaches further than the caller, or to log in as him.
+async fn check_reach(call: &Call<'_>, holder: &Holder) -> Result<(), Fault> {
+    if outranks(&call.caller, &call.accounts().identity(holder.clone()).await?) {
+        return Ok(());
+    }
+    Err(Fault::Forbidden("It reaches further than you do.".into()))
 }
 
 /// Refuses what would leave nobody to put things right.

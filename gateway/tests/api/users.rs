@@ -145,6 +145,83 @@ async fn no_account_that_reaches_further_can_be_taken_over() {
 }
 
 #[tokio::test]
+async fn nothing_is_taken_from_whom_reaches_further() {
+    let house = House::open().await;
+    let desk = ["users->...", "clients->...", "roles->...", "cloud->users->list", "streams->_->get"];
+    let own = house.user("helpdesk", &desk).await;
+    let login = basic("helpdesk", PASSWORD);
+    let boss = house.user("boss", &["events->_->get"]).await;
+    house.join(&boss, "admin").await;
+    let app = house.make("clients", json!({ "client": "app" })).await;
+    house.grant("clients", &app, "events->_->get").await;
+    house.admin("POST", &format!("/v1/clients/{app}/uris"), json!({ "uri": "https://app.example/cb" })).await;
+    let uris = house.admin("GET", &format!("/v1/clients/{app}/uris"), Value::Null).await.json();
+    let uri = uris[0]["uuid"].as_str().unwrap();
+    let (admin, reader) = (house.role("admin").await, house.role("reader").await);
+    let wish = json!({ "uri": "https://evil.example/cb" }).to_string();
+    for (method, path, body) in [
+        ("DELETE", format!("/v1/users/{boss}"), ""),
+        ("DELETE", format!("/v1/users/{boss}/roles/{admin}"), ""),
+        ("DELETE", format!("/v1/users/{boss}/permissions/events/_/get"), ""),
+        ("DELETE", format!("/v1/users/{boss}/logins"), ""),
+        ("DELETE", format!("/v1/clients/{app}"), ""),
+        ("DELETE", format!("/v1/clients/{app}/permissions/events/_/get"), ""),
+        ("DELETE", format!("/v1/clients/{app}/uris/{uri}"), ""),
+        ("POST", format!("/v1/clients/{app}/uris"), wish.as_str()),
+        ("DELETE", format!("/v1/roles/{reader}"), ""),
+        ("DELETE", format!("/v1/roles/{reader}/permissions/events/_/get"), ""),
+    ] {
+        let answer = house.ask(&login, method, &path, body).await;
+        assert_eq!(answer.status(), 403, "{method} {path}: {answer:?}");
+        assert_eq!(answer.json()["error"], "It reaches further than you do.");
+    }
+    let login_of_boss = basic("boss", PASSWORD);
+    assert_eq!(house.ask(&login_of_boss, "GET", "/admin/audit", "").await.status(), 200, "still there");
+    let low = house.user("low", &["streams->_->get"]).await;
+    for path in ["permissions/streams/_/get", "logins", ""] {
+        let path = format!("/v1/users/{low}/{path}");
+        assert_eq!(house.ask(&login, "DELETE", path.trim_end_matches('/'), "").await.status(), 204, "{path}");
+    }
+    assert_eq!(house.ask(&login, "DELETE", &format!("/v1/users/{own}/logins"), "").await.status(), 204);
+}
+
+#[tokio::test]
+async fn who_is_no_administrator_makes_users_of_his_own_project_alone() {
+    let house = House::open().await;
+    let wish = json!({ "user": "clerk", "password": PASSWORD, "user_id": "u", "project_id": "p1" });
+    let clerk = house.make("users", wish).await;
+    for permission in ["cloud->users->create", "cloud->clients->create"] {
+        house.grant("users", &clerk, permission).await;
+    }
+    let login = basic("clerk", PASSWORD);
+    for (number, (project, status)) in
+        [(json!("p1"), 303), (Value::Null, 303), (json!("p2"), 403), (json!("admin"), 403)].iter().enumerate()
+    {
+        for (many, one, secret) in [("users", "user", "password"), ("clients", "client", "secret")] {
+            let wish = json!({ one: format!("n{number}"), secret: PASSWORD, "project_id": project });
+            let made = house.ask(&login, "POST", &format!("/v1/{many}"), &wish.to_string()).await;
+            assert_eq!(made.status(), *status, "{many} {project}");
+        }
+    }
+    house.make("users", json!({ "user": "other", "password": PASSWORD, "project_id": "p2" })).await;
+}
+
+#[tokio::test]
+async fn a_user_made_anew_is_another_caller() {
+    let house = House::open().await;
+    let mut subjects = Vec::new();
+    for _ in 0..2 {
+        let id = house.user("ada", &["events->_->get"]).await;
+        house.later();
+        let seen = house.seen(&house.ask(&basic("ada", PASSWORD), "GET", "/v1/events/m", "").await);
+        assert_eq!(seen.subject, format!("user:ada#{id}"));
+        subjects.push(seen.subject);
+        assert_eq!(house.admin("DELETE", &format!("/v1/users/{id}"), Value::Null).await.status(), 204);
+    }
+    assert_ne!(subjects[0], subjects[1]);
+}
+
+#[tokio::test]
 async fn everybody_changes_his_own_password_and_nobody_elses() {
     let house = House::open().await;
     let (ada, bob) = (house.user("ada", &[]).await, house.user("bob", &[]).await);

@@ -1,6 +1,6 @@
 //! Granting and revoking, joining and leaving roles.
 
-use super::{array, is_admin_role, keep_administrators, outranks};
+use super::{array, check_reach, is_admin_role, keep_administrators, outranks};
 use crate::body::Body;
 use crate::fault::Fault;
 use crate::model::holder::ADMIN_ROLE;
@@ -37,6 +37,7 @@ pub(super) async fn revoke(call: &Call<'_>, holder: Holder, words: &[&str]) -> R
     if is_admin_role(&holder) {
         keep_administrators(call, &holder)?;
     }
+    check_reach(call, &holder).await?;
     let deed = call.deed(Action::Revoke, &holder.label(), &pattern);
     let is_gone = call.accounts().write(move |conn| store::revoke(conn, &holder.id, &pattern, deed)).await?;
     if is_gone { Ok(nothing(StatusCode::NO_CONTENT)) } else { Err(Fault::NotFound) }
@@ -69,6 +70,7 @@ pub(super) async fn leave(call: &Call<'_>, holder: Holder, role: &str) -> Result
     if is_admin_role(&role) && call.accounts().is_of_settings(&holder) {
         keep_administrators(call, &holder)?;
     }
+    check_reach(call, &holder).await?;
     let deed = call.deed(Action::RoleLeave, &holder.label(), &role.name);
     let is_gone =
         call.accounts().write(move |conn| store::leave_role(conn, &holder.id, &role.id, deed)).await?;
