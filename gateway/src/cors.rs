@@ -19,6 +19,10 @@ use hyper::{Method, Request, Response, StatusCode};
 /// What pages of Panko's clients may read.
 const PANKO_EXPOSED: &str = "X-Auth-Token, X-Subject-Token, X-Service-Token, X-Openstack-Request-Id";
 
+/// What pages of `FiFo`'s clients may send and read.
+const FIFO_SENT: &str = "Authorization, content-type, x-snarl-token, x-full-list, x-full-list-fields";
+const FIFO_EXPOSED: &str = "x-snarl-token, x-full-list, x-full-list-fields";
+
 /// What other pages may read.
 const EXPOSED: &str = "X-Request-Id, Location, ETag, Retry-After";
 
@@ -76,6 +80,20 @@ pub(crate) fn share(api: Api, visitor: &Visitor, answer: &mut HeaderMap) {
     if api == Api::Panko && visitor.is_named {
         answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
+}
+
+/// What every answer about `DTrace` scripts says (`dtrace`, section 2), for one that the gateway makes itself. As in the
+/// service, an origin that the settings name is told so, and everybody else gets the original's `*`, with which browsers
+/// send no credentials.
+pub(crate) fn share_scripts(visitor: Option<&Visitor>, answer: &mut HeaderMap) {
+    let named = visitor.filter(|visitor| visitor.is_named).map(|visitor| visitor.origin.clone());
+    if named.is_some() {
+        answer.append(VARY, HeaderValue::from_static("origin"));
+    }
+    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, named.unwrap_or(HeaderValue::from_static("*")));
+    answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(FIFO_SENT));
+    answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(FIFO_EXPOSED));
 }
 
 /// The headers that answer a browser which asks before it sends (Fetch standard, "CORS-preflight fetch").

@@ -101,7 +101,11 @@ pub(crate) async fn serve(
     };
     let mut answer = outcome.unwrap_or_else(|fault| {
         worker.gateway.metrics.refused(fault.status());
-        shapes::answer(api, &fault, &asked)
+        let mut answer = shapes::answer(api, &fault, &asked);
+        if api == Api::Fifo && !route.is_some_and(guard::is_private) {
+            cors::share_scripts(visitor.as_ref(), answer.headers_mut());
+        }
+        answer
     });
     answer.headers_mut().extend(preflight.unwrap_or_default());
     if let Some(visitor) = visitor {

@@ -62,6 +62,52 @@ async fn answers_to_known_origins_may_be_read() {
 }
 
 #[tokio::test]
+async fn what_the_gateway_refuses_about_scripts_may_be_read_as_the_services_answers() {
+    let setup = Setup::secure().with(|config| config.cors_origins = vec![VALID.to_owned()]);
+    let gateway = setup.start().await;
+    for (method, path, status) in [
+        ("GET", "/dtrace", 401),
+        ("PUT", "/api/3/dtrace/u", 401),
+        ("PATCH", "/v1/dtrace/u", 405),
+        ("GET", "/dtrace/u/x/y", 404),
+    ] {
+        for (headers, origin) in [
+            ("", "*"),
+            ("origin: http://x.example\r\n", "*"),
+            ("origin: http://valid.example.com\r\n", VALID),
+        ] {
+            let answer = gateway.ask(&request(method, path, headers, "")).await;
+            assert_eq!(answer.status(), status, "{method} {path}");
+            let sent = "Authorization, content-type, x-snarl-token, x-full-list, x-full-list-fields";
+            let read = "x-snarl-token, x-full-list, x-full-list-fields";
+            for (name, value) in [
+                ("access-control-allow-origin", origin),
+                ("access-control-allow-credentials", "true"),
+                ("access-control-allow-headers", sent),
+                ("access-control-expose-headers", read),
+            ] {
+                assert_eq!(answer.header(name), Some(value), "{method} {path} {headers}{name}");
+            }
+            let vary: Vec<&str> = answer
+                .headers
+                .iter()
+                .filter(|(name, _)| name == "vary")
+                .map(|(_, value)| value.as_str())
+                .collect();
+            let expected: &[&str] = if origin == "*" { &["accept"] } else { &["accept", "origin"] };
+            assert_eq!(vary, expected);
+        }
+    }
+    let headers = "origin: http://valid.example.com\r\n";
+    let private = gateway.ask(&request("GET", "/v1/users", headers, "")).await;
+    assert_eq!(
+        (private.status(), private.header("access-control-allow-origin")),
+        (401, None),
+        "logins are not"
+    );
+}
+
+#[tokio::test]
 async fn a_preflight_of_pankos_root_is_answered_with_the_version_document() {
     let service = Service::new().await.automatic(|request| answer("200 OK", "", &request.first_line));
     let setup = Setup::default().service("events", &service.url).with(|config| {
