@@ -92,6 +92,16 @@ impl Holder {
     pub(crate) fn label(&self) -> String {
         format!("{}:{}", self.kind.name(), self.name)
     }
+
+    /// Who it is, as services and the log are told.
+    #[must_use]
+    pub(crate) fn subject(&self) -> String {
+        match self.kind {
+            // The name under which it has always been logged.
+            Kind::Client if self.name == SNAP_CLIENT => self.name.clone(),
+            Kind::User | Kind::Client | Kind::Role => format!("{}#{}", self.label(), self.id),
+        }
+    }
 }
 
 /// The wish for a holder. Its secret is hashed elsewhere.

@@ -1,6 +1,5 @@
 //! Who has logged in, and by what.
 
-use super::holder::Kind;
 use super::{Holder, Proof};
 use chrono::{DateTime, Utc};
 use shared::identity::Principal;
@@ -35,11 +34,7 @@ impl Identity {
     /// A user or client with what the store found for him.
     #[must_use]
     pub(crate) fn of_holder(holder: Holder, roles: Vec<String>, permissions: Vec<String>) -> Self {
-        let subject = match holder.kind {
-            // The name under which it has always been logged.
-            Kind::Client if holder.name == super::holder::SNAP_CLIENT => holder.name,
-            Kind::User | Kind::Client | Kind::Role => format!("{}#{}", holder.label(), holder.id),
-        };
+        let subject = holder.subject();
         let proof = Proof::Holder { id: holder.id.clone(), secret_hash: holder.secret_hash };
         let principal = Principal {
             subject,

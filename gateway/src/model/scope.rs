@@ -19,7 +19,8 @@ pub(crate) struct Scope {
     /// What it allows, for people.
     #[serde(default)]
     pub(crate) description: String,
-    /// Whether it is offered unasked.
+    /// The contract's flag, kept for clients that offer scopes to people. A login that asks for none gets all, flagged or
+    /// not.
     #[serde(default, rename = "default")]
     pub(crate) is_default: bool,
     /// Patterns.

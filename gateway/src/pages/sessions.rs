@@ -5,7 +5,7 @@ use crate::body::Body;
 use crate::fault::Fault;
 use crate::identity::SNARL;
 use crate::model::oauth::ONCE_SECS;
-use crate::model::{Action, Issue, Kind, OAuthToken, TokenKind, token_hash};
+use crate::model::{Action, Deed, Issue, Kind, OAuthToken, TokenKind, token_hash};
 use crate::store;
 use hyper::header::{HeaderName, HeaderValue, SET_COOKIE};
 use hyper::{Method, Response, StatusCode};
@@ -65,11 +65,11 @@ async fn log_in(mut call: Call<'_>) -> Result<Response<Body>, Fault> {
     } else {
         let shown = (Kind::User, user.as_str(), password.as_str());
         let identity = call.worker.logins.check_password(call.accounts(), shown, call.address).await?;
-        let owner = identity.and_then(|identity| identity.holder);
-        let owner = owner.ok_or(Fault::Unauthorized("User or password is wrong."))?;
+        let owner = identity.and_then(|identity| Some((identity.holder?, identity.principal.subject)));
+        let (owner, actor) = owner.ok_or(Fault::Unauthorized("User or password is wrong."))?;
         let issue = Issue::new(owner, None, None);
         let (made, text) = OAuthToken::make(TokenKind::Access, issue, call.gateway().clock.now());
-        let deed = call.deed(Action::TokenIssue, &format!("user:{user}"), "session");
+        let deed = Deed { actor, ..call.deed(Action::TokenIssue, &format!("user:{user}"), "session") };
         call.accounts().write(move |conn| store::issue(conn, vec![made], deed)).await?;
         text
     };

@@ -215,8 +215,25 @@ pub(crate) const AREAS: &[Area] = &[
                     options(),
                 ],
             ),
-            ("/{uuid}/metadata", FIFO_METADATA),
-            ("/{uuid}/metadata/{*path}", FIFO_METADATA),
+            (
+                "/{uuid}/metadata",
+                &[
+                    get("dtrace->{uuid}->get"),
+                    head("dtrace->{uuid}->get"),
+                    put("dtrace->{uuid}->edit"),
+                    options(),
+                ],
+            ),
+            (
+                "/{uuid}/metadata/{*path}",
+                &[
+                    get("dtrace->{uuid}->get"),
+                    head("dtrace->{uuid}->get"),
+                    put("dtrace->{uuid}->edit"),
+                    delete("dtrace->{uuid}->edit"),
+                    options(),
+                ],
+            ),
             (
                 "/{uuid}/stream",
                 &[get("dtrace->{uuid}->stream").class(Socket), head("dtrace->{uuid}->stream"), options()],
@@ -522,12 +539,4 @@ const PLUGIN_ROWS_V2: &[(&str, &[Action])] = &[
     ("", PLUGIN_LIST),
     ("/{type}/{name}/{version}", PLUGIN),
     ("/{type}/{name}/{version}/config", PLUGIN_CONFIG),
-];
-
-const FIFO_METADATA: &[Action] = &[
-    get("dtrace->{uuid}->get"),
-    head("dtrace->{uuid}->get"),
-    put("dtrace->{uuid}->edit"),
-    delete("dtrace->{uuid}->edit"),
-    options(),
 ];

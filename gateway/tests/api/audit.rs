@@ -96,6 +96,26 @@ async fn everything_that_changes_who_may_what_is_in_the_log() {
 }
 
 #[tokio::test]
+async fn whoever_logs_in_is_the_actor_of_his_own_tokens() {
+    let house = House::open().await;
+    let ada = house.user("ada", &[]).await;
+    let web = house.make("clients", json!({ "client": "web", "secret": PASSWORD })).await;
+    let before = house.deeds().await.len();
+    house.log_in("ada").await;
+    let session = json!({ "user": "ada", "password": PASSWORD }).to_string();
+    house.ask("", "POST", "/api/0.1.0/sessions", &session).await;
+    house
+        .token(&[("grant_type", "client_credentials"), ("client_id", "web"), ("client_secret", PASSWORD)])
+        .await;
+    let page = house.admin("GET", &format!("/admin/audit?after={before}"), Value::Null).await.json();
+    let issued: Vec<&Value> =
+        page["records"].as_array().unwrap().iter().filter(|one| one["action"] == "token.issue").collect();
+    let actors: Vec<&str> = issued.iter().map(|one| one["actor"].as_str().unwrap()).collect();
+    let (ada, web) = (format!("user:ada#{ada}"), format!("client:web#{web}"));
+    assert_eq!(actors, [&ada, &ada, &web]);
+}
+
+#[tokio::test]
 async fn writers_at_once_make_one_chain() {
     let house = House::open().await;
     let before = house.deeds().await.len();
@@ -128,6 +148,18 @@ async fn what_was_tampered_with_is_told() {
             "DELETE FROM audit_records WHERE seq >= 6; UPDATE audit_head SET seq = 5",
             "the last record is not the one that was written as number 5",
         ),
+        (
+            "INSERT INTO audit_records (seq, at, actor, address, action, target, detail, hash) \
+             VALUES (0, 1, 'user:eve', '', 'grant', 'user:eve', '...', 'x')",
+            "record 0 is before the first",
+        ),
+        (
+            "INSERT INTO audit_records (seq, at, actor, address, action, target, detail, hash) \
+             SELECT -9223372036854775807 - 1, at, actor, address, action, target, detail, hash \
+             FROM audit_records WHERE seq = 1",
+            "record -9223372036854775808 is before the first",
+        ),
+        ("DELETE FROM audit_head", "the note of where the log ends is missing"),
     ] {
         let house = House::open().await;
         let made = house.deeds().await.len();
@@ -142,24 +174,25 @@ async fn what_was_tampered_with_is_told() {
 }
 
 #[tokio::test]
+async fn without_the_note_of_its_end_the_log_can_still_be_read_and_nothing_is_changed_unwritten() {
+    let house = House::open().await;
+    house.make("roles", json!({ "name": "r" })).await;
+    let made = house.deeds().await.len();
+    tamper(&house, "DELETE FROM audit_head");
+    let page = house.admin("GET", "/admin/audit?limit=1", Value::Null).await.json();
+    assert_eq!((&page["records"][0]["target"], &page["head"]), (&json!("role:r"), &Value::Null));
+    assert_eq!(house.admin("POST", "/v1/roles", json!({ "name": "s" })).await.status(), 503);
+    assert_eq!(house.deeds().await.len(), made);
+    assert_eq!(house.admin("GET", "/v1/roles?name=s", Value::Null).await.json(), json!([]));
+}
+
+#[tokio::test]
 async fn a_noted_end_shows_a_log_that_was_cut_with_its_head() {
     let house = House::open().await;
     for number in 0..4 {
         house.make("roles", json!({ "name": format!("r{number}") })).await;
     }
     let noted = verify(&house, "").await;
-        (
-            "INSERT INTO audit_records (seq, at, actor, address, action, target, detail, hash) \
-             VALUES (0, 1, 'user:eve', '', 'grant', 'user:eve', '...', 'x')",
-            "record 0 is before the first",
-        ),
-        (
-            "INSERT INTO audit_records (seq, at, actor, address, action, target, detail, hash) \
-             SELECT -9223372036854775807 - 1, at, actor, address, action, target, detail, hash \
-             FROM audit_records WHERE seq = 1",
-            "record -9223372036854775808 is before the first",
-        ),
-        ("DELETE FROM audit_head", "the note of where the log ends is missing"),
     let (seq, hash) = (noted["head"]["seq"].as_i64().unwrap(), noted["head"]["hash"].as_str().unwrap());
     let query = format!("?head={seq}:{hash}");
     assert_eq!(verify(&house, &query).await["is_intact"], true);
@@ -173,19 +206,6 @@ async fn a_noted_end_shows_a_log_that_was_cut_with_its_head() {
              hash = (SELECT hash FROM audit_records WHERE seq = {end})"
         ),
     );
-#[tokio::test]
-async fn without_the_note_of_its_end_the_log_can_still_be_read_and_nothing_is_changed_unwritten() {
-    let house = House::open().await;
-    house.make("roles", json!({ "name": "r" })).await;
-    let made = house.deeds().await.len();
-    tamper(&house, "DELETE FROM audit_head");
-    let page = house.admin("GET", "/admin/audit?limit=1", Value::Null).await.json();
-    assert_eq!((&page["records"][0]["target"], &page["head"]), (&json!("role:r"), &Value::Null));
-    assert_eq!(house.admin("POST", "/v1/roles", json!({ "name": "s" })).await.status(), 503);
-    assert_eq!(house.deeds().await.len(), made);
-    assert_eq!(house.admin("GET", "/v1/roles?name=s", Value::Null).await.json(), json!([]));
-}
-
     assert_eq!(verify(&house, "").await["is_intact"], true, "nothing inside tells");
     let fault = format!("the log ends after record {end}, but record {seq} was noted");
     assert_eq!(verify(&house, &query).await["fault"], json!(fault));

@@ -50,10 +50,12 @@ async fn password(call: &Call<'_>, form: &Form) -> Result<Value, OAuthError> {
     let scope = scope(call, form).await?;
     let shown = (Kind::User, name, password);
     let identity = call.worker.logins.check_password(call.accounts(), shown, call.address).await?;
-    let owner = identity.and_then(|identity| identity.holder);
-    let owner = owner.ok_or_else(|| OAuthError::new(Code::AccessDenied, "User or password is wrong."))?;
+    let owner = identity.and_then(|identity| Some((identity.holder?, identity.principal.subject)));
+    let wrong = || OAuthError::new(Code::AccessDenied, "User or password is wrong.");
+    let (owner, actor) = owner.ok_or_else(wrong)?;
     let issue = Issue::new(owner, client.map(|client| client.holder.id), Some(scope));
-    issue_access(call, issue, &format!("user:{name}"), "password").await
+    let deed = Deed { actor, ..call.deed(Action::TokenIssue, &format!("user:{name}"), "password") };
+    issue_access(call, issue, deed).await
 }
 
 async fn client_credentials(call: &Call<'_>, form: &Form) -> Result<Value, OAuthError> {
@@ -63,8 +65,9 @@ async fn client_credentials(call: &Call<'_>, form: &Form) -> Result<Value, OAuth
         return Err(OAuthError::new(Code::UnauthorizedClient, "A client without a secret cannot do this."));
     }
     let scope = scope(call, form).await?;
-    let (label, id) = (client.holder.label(), client.holder.id);
-    issue_access(call, Issue::new(id.clone(), Some(id), Some(scope)), &label, "client_credentials").await
+    let deed = deed_of(call, Action::TokenIssue, &client.holder, "client_credentials");
+    let id = client.holder.id;
+    issue_access(call, Issue::new(id.clone(), Some(id), Some(scope)), deed).await
 }
 
 async fn authorization_code(call: &Call<'_>, form: &Form) -> Result<Value, OAuthError> {
@@ -82,7 +85,7 @@ async fn authorization_code(call: &Call<'_>, form: &Form) -> Result<Value, OAuth
         }
         Ok(pair(code.issue.clone(), now))
     };
-    let deed = call.deed(Action::TokenIssue, &client.holder.label(), "authorization_code");
+    let deed = deed_of(call, Action::TokenIssue, &client.holder, "authorization_code");
     exchange(call, (TokenKind::Code, code), client.holder, deed, next).await
 }
 
@@ -104,7 +107,7 @@ async fn refresh_token(call: &Call<'_>, form: &Form) -> Result<Value, OAuthError
         }
         Ok(pair(issue, now))
     };
-    let deed = call.deed(Action::TokenRefresh, &client.holder.label(), "refresh_token");
+    let deed = deed_of(call, Action::TokenRefresh, &client.holder, "refresh_token");
     exchange(call, (TokenKind::Refresh, token), client.holder, deed, next).await
 }
 
@@ -201,10 +204,14 @@ pub(super) async fn scope(call: &Call<'_>, form: &Form) -> Result<String, OAuthE
     Ok(names.join(" "))
 }
 
-async fn issue_access(call: &Call<'_>, issue: Issue, target: &str, way: &str) -> Result<Value, OAuthError> {
+/// Something that a client does now, which has named itself in the form.
+fn deed_of(call: &Call<'_>, action: Action, client: &Holder, way: &str) -> Deed {
+    Deed { actor: client.subject(), ..call.deed(action, &client.label(), way) }
+}
+
+async fn issue_access(call: &Call<'_>, issue: Issue, deed: Deed) -> Result<Value, OAuthError> {
     let scope = issue.scope.clone().unwrap_or_default();
     let (made, text) = OAuthToken::make(TokenKind::Access, issue, call.gateway().clock.now());
-    let deed = call.deed(Action::TokenIssue, target, way);
     call.accounts().write(move |conn| store::issue(conn, vec![made], deed)).await?;
     Ok(shown(&text, &scope))
 }
