@@ -123,12 +123,12 @@ FROM (SELECT 'list' AS side UNION ALL SELECT 'get') AS sides, (
     UNION ALL SELECT 'metrics' UNION ALL SELECT 'tasks' UNION ALL SELECT 'agreements' UNION ALL SELECT 'members'
     UNION ALL SELECT 'dtrace' UNION ALL SELECT 'annotations'
 ) AS words;
-
--- What Snap's password opens: the plugins, tasks and tribe of its API, nothing else.
 -- A recorded run is shown to whoever may see the servers and machines that it ran on.
 INSERT INTO grants (holder, pattern) VALUES
     ('5f0c1a52-6b1e-4f0a-8f3c-000000000003', 'hypervisors->_->get'),
     ('5f0c1a52-6b1e-4f0a-8f3c-000000000003', 'vms->_->get');
+
+-- What Snap's password opens: the plugins, tasks and tribe of its API, nothing else.
 INSERT INTO grants (holder, pattern)
 SELECT '5f0c1a52-6b1e-4f0a-8f3c-000000000004', prefix || word || '->...'
 FROM (SELECT 'cloud->' AS prefix UNION ALL SELECT '') AS prefixes, (
