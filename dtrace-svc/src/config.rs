@@ -29,6 +29,9 @@ pub struct Config {
     pub bpftrace_path: PathBuf,
     /// The program `dtrace`.
     pub dtrace_path: PathBuf,
+    /// Whether bpftrace's scripts may read and write files of this machine with the rights of this service: `cat`,
+    /// `skboutput`, `#include` of any file. The service's own secrets are among them.
+    pub allow_files: bool,
     /// What one tracer may use.
     pub tracer: Limits,
     /// How many runs, for how long.
@@ -80,6 +83,7 @@ impl Default for Config {
             dtrace_path: "dtrace".into(),
             tracer: Limits::default(),
             runs: RunLimits::default(),
+            allow_files: false,
             identity_url: None,
             max_body_bytes: 1 << 20,
             max_script_bytes: 4 << 20,

@@ -98,7 +98,8 @@ fn fleet(
     tracker: &TaskTracker,
 ) -> Fleet {
     let programs = (config.bpftrace_path.clone(), config.dtrace_path.clone());
-    let local = Local::new(config.executor, programs, &config.tracer, Arc::clone(clock), tracker);
+    let bounds = (&config.tracer, config.allow_files);
+    let local = Local::new(config.executor, programs, bounds, Arc::clone(clock), tracker);
     let remotes = config.remotes.iter().map(|(name, server)| {
         (name.clone(), Remote::new(&server.url, client.clone(), key.clone(), Arc::clone(clock)))
     });

@@ -1,7 +1,7 @@
 //! This machine's executors behind one door: which of them runs a script.
 
 use super::{Bpftrace, Capability, Diagnostic, Dtrace, Executor, Job, Limits, Simulated, Tracing};
-use crate::script::Dialect;
+use crate::script::{Dialect, guard};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
 use shared::clock::SharedClock;
@@ -32,6 +32,7 @@ pub struct Local {
     bpftrace: Bpftrace,
     dtrace: Dtrace,
     simulated: Simulated,
+    may_use_files: bool,
     has_dtrace: OnceCell<bool>,
     capability: OnceCell<Capability>,
 }
@@ -40,12 +41,12 @@ impl Local {
     /// Seed of the simulated figures.
     const SEED: u64 = 0x71_75_69_6e_74_65_74;
 
-    /// Programs, limits and clock of this machine.
+    /// Programs, limits and clock of this machine; `may_use_files` lets scripts use its files.
     #[must_use]
     pub fn new(
         setting: Setting,
         (bpftrace, dtrace): (PathBuf, PathBuf),
-        limits: &Limits,
+        (limits, may_use_files): (&Limits, bool),
         clock: SharedClock,
         tracker: &TaskTracker,
     ) -> Self {
@@ -54,6 +55,7 @@ impl Local {
             bpftrace: Bpftrace::new(bpftrace, limits.clone(), tracker.clone()),
             dtrace: Dtrace::new(dtrace, limits.clone(), tracker.clone()),
             simulated: Simulated::new(clock, Self::SEED),
+            may_use_files,
             has_dtrace: OnceCell::new(),
             capability: OnceCell::new(),
         }
@@ -89,8 +91,14 @@ impl Local {
         }
     }
 
-    /// Why a D script cannot run here, when it cannot: bpftrace would answer it with a syntax error.
-    async fn refuse(&self, dialect: Dialect) -> Result<(), Diagnostic> {
+    /// Why a script cannot run here, whatever a tracer would say: it holds what no script may, or it is D and there is
+    /// no DTrace, which bpftrace would answer with a syntax error.
+    async fn refuse(&self, script: &str, dialect: Dialect) -> Result<(), Diagnostic> {
+        guard(script, dialect, self.may_use_files).map_err(|forbidden| Diagnostic {
+            line: Some(forbidden.line),
+            column: Some(forbidden.column),
+            ..Diagnostic::new(forbidden.to_string())
+        })?;
         if dialect == Dialect::Bpftrace || self.setting == Setting::Simulated || self.has_dtrace().await {
             return Ok(());
         }
@@ -132,7 +140,7 @@ impl Executor for Local {
 
     fn check<'a>(&'a self, script: &'a str, dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
         async move {
-            self.refuse(dialect).await?;
+            self.refuse(script, dialect).await?;
             let checked = self.executor(dialect).check(script, dialect).await;
             checked.map_err(|refused| self.explain(refused, script))
         }
@@ -141,7 +149,7 @@ impl Executor for Local {
 
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
         async move {
-            self.refuse(job.dialect).await?;
+            self.refuse(&job.script, job.dialect).await?;
             let script = job.script.clone();
             let started = self.executor(job.dialect).start(job).await;
             started.map_err(|refused| self.explain(refused, &script))

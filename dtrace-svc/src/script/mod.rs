@@ -1,11 +1,14 @@
-//! The text of a script: its dialect, its variables and filter filled in, the aggregations it keeps.
+//! The text of a script: its dialect, its variables and filter filled in, what it may not hold, the aggregations it
+//! keeps.
 
 mod fill;
 mod filter;
+mod guard;
 mod scan;
 
 pub use fill::{fill, variables};
 pub use filter::{Filter, FilterError};
+pub use guard::{Forbidden, guard};
 pub use scan::{Aggregation, Kind, Scan, scan};
 
 use serde::{Deserialize, Serialize};

@@ -130,6 +130,29 @@ async fn what_bpftrace_refuses_is_told_in_its_words_and_no_script_may_do_harm() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_script_streams_a_file_unless_the_settings_allow_it() {
+    let Some(server) = real().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "of the service\n").unwrap();
+    let secret = secret.display();
+    let called = format!("BEGIN {{ cat(\"{secret}\"); }} interval:ms:300 {{ exit(); }}");
+    let macros = format!("#define c cat\nBEGIN {{ c(\"{secret}\"); }} interval:ms:300 {{ exit(); }}");
+    let quoted = format!("struct s {{\n#include \"{secret}\"\n}};\nBEGIN {{ exit(); }}");
+    for script in [&called, &macros, &quoted] {
+        let uuid = server.create(json!({ "name": "n", "script": script })).await;
+        let answer = server.call("POST", &format!("/dtrace/{uuid}/runs")).send().await;
+        assert_eq!(answer.status, 422, "{script}");
+        assert!(answer.text().contains("dtrace.allow_files"), "{script}: {}", answer.text());
+        assert!(!answer.text().contains("of the service"), "{script}: {}", answer.text());
+    }
+    // It would have been streamed.
+    let server = Server::with(Config { executor: Setting::Bpftrace, allow_files: true, ..fast() });
+    let mut socket = open(&server, &called, json!({})).await;
+    assert_eq!(socket.figures().await, json!({"lines": ["of the service"], "lost": 0}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ready_scripts_compile_where_their_probes_exist() {
     let executor = bpftrace();
     let capability = executor.probe().await;
