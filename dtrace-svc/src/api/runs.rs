@@ -1,7 +1,7 @@
 //! Runs over plain HTTP: a run as server-sent events, the audit log of a script's runs, recordings and their replay.
 
 use super::call::{self, Call, Query};
-use super::scripts::find;
+use super::scripts::{find, known_form};
 use super::serve;
 use super::stream::{Parts, start};
 use crate::engine::{Ending, Heard, Listener, Message};
@@ -164,11 +164,15 @@ fn end(ending: &Ending) -> Value {
     }
 }
 
-/// `GET /dtrace/{uuid}/runs`: the audit log of the script, newest first.
+/// `GET /dtrace/{uuid}/runs`: the audit log of the script, newest first. It outlives the script.
 async fn list_runs(call: Call, db: Data<Db>) -> Result<HttpResponse, Error> {
     let format = call.permit("get")?;
-    let uuid = find(&db, call.id()).await?.uuid;
+    let uuid = known_form(call.id())?;
     let runs = db.read(move |conn| Ok::<_, Error>(store::list_runs(conn, &uuid, LISTED)?)).await?;
+    if runs.is_empty() {
+        // Never run, unless there is no such script.
+        find(&db, call.id()).await?;
+    }
     let visible = runs.iter().filter(|run| is_visible(run, &call.principal));
     let list: Value = visible.map(|run| object(run, false)).collect();
     Ok(call::answer(format, format.encode(&list)))
@@ -240,9 +244,10 @@ impl Replay {
     }
 }
 
-/// The run of the path, unless it shows servers or machines that the caller may not see.
+/// The run of the path, whether or not its script is still there, unless it shows servers or machines that the caller
+/// may not see.
 async fn find_visible(call: &Call, db: &Db) -> Result<Run, Error> {
-    let uuid = find(db, call.id()).await?.uuid;
+    let uuid = known_form(call.id())?;
     let id = call.words_from(2).first().cloned().unwrap_or_default();
     let run = db.read(move |conn| Ok::<_, Error>(store::find_run(conn, &uuid, &id)?)).await?;
     match is_visible(&run, &call.principal) {

@@ -118,6 +118,7 @@ pub(crate) async fn find(db: &Db, id: &str) -> Result<Script, Error> {
     db.read(move |conn| Ok::<_, Error>(store::find_script(conn, &uuid)?)).await
 }
 
-fn known_form(id: &str) -> Result<String, Error> {
+/// An id, if it has the form of one.
+pub(crate) fn known_form(id: &str) -> Result<String, Error> {
     if is_script_id(id) { Ok(id.to_owned()) } else { Err(Error::NotFound(format!("script {id}"))) }
 }

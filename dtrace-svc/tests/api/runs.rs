@@ -142,6 +142,39 @@ async fn the_audit_log_says_who_ran_what_with_which_variables_and_how_it_ended()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runs_outlive_their_script_for_those_who_may_see_them() {
+    let server = Server::faked();
+    let uuid = script(&server, COUNTING).await;
+    let runs = format!("/dtrace/{uuid}/runs");
+    let streamed = server.call("POST", &format!("{runs}?record=true")).send().await;
+    let path = format!("{runs}/{}", streamed.header("x-dtrace-run"));
+    while server.call("GET", &path).send().await.json()["recorded"].is_null() {}
+    let (list, run) =
+        (server.call("GET", &runs).send().await.json(), server.call("GET", &path).send().await.json());
+    assert_eq!(server.call("DELETE", &format!("/dtrace/{uuid}")).send().await.status, 204);
+    assert_eq!(server.call("GET", &runs).send().await.json(), list);
+    assert_eq!(list[0]["run"], json!(streamed.header("x-dtrace-run")));
+    assert_eq!(server.call("GET", &path).send().await.json(), run);
+    let owner = [format!("dtrace->{uuid}->..."), "hypervisors->local->get".to_owned()];
+    let owner: Vec<&str> = owner.iter().map(String::as_str).collect();
+    assert_eq!(server.call_as(&owner, "GET", &runs).send().await.json(), list);
+    let replayed = server.call_as(&owner, "GET", &format!("{path}/events")).send().await;
+    assert_eq!(events(&replayed)[0], event("tick", json!({"a": {"4-7": 1}})));
+    // Others learn no more than before.
+    assert_eq!(server.call_as(&["dtrace->_->get"], "GET", &runs).send().await.json(), json!([]));
+    assert_eq!(server.call_as(&["dtrace->_->get"], "GET", &path).send().await.status, 404);
+    assert_eq!(server.call_as(&["hypervisors->_->get"], "GET", &runs).send().await.status, 403);
+    // There is nothing to run any more, and a script that never was has no runs.
+    assert_eq!(server.call("POST", &runs).send().await.status, 404);
+    assert_eq!(server.call_as(&owner, "DELETE", &path).send().await.status, 204);
+    for unknown in ["b7c658e0-2ddb-46dd-8973-4a59ffc9957e", "x"] {
+        for path in [format!("/dtrace/{unknown}/runs"), format!("/dtrace/{unknown}/runs/x")] {
+            assert_eq!(server.call("GET", &path).send().await.status, 404, "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_run_can_be_replayed_summed_up_and_removed() {
     let server = Server::faked();
     let uuid = script(&server, COUNTING).await;
