@@ -46,6 +46,8 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// Seconds after which a listener who takes nothing is cut off, and within which one must answer a ping twice.
     pub listener_timeout_secs: u64,
+    /// Seconds within which a websocket must bring a token whose handshake did not say who calls.
+    pub login_timeout_secs: u64,
     /// Origins of web pages that may read answers with credentials; empty: the original's `*`.
     #[serde(deserialize_with = "list_or_commas")]
     pub cors_origins: Vec<String>,
@@ -81,14 +83,15 @@ impl Default for Config {
             remotes: BTreeMap::new(),
             bpftrace_path: "bpftrace".into(),
             dtrace_path: "dtrace".into(),
+            allow_files: false,
             tracer: Limits::default(),
             runs: RunLimits::default(),
-            allow_files: false,
             identity_url: None,
             max_body_bytes: 1 << 20,
             max_script_bytes: 4 << 20,
             max_message_bytes: 64 << 10,
             listener_timeout_secs: 10,
+            login_timeout_secs: 30,
             cors_origins: Vec::new(),
         }
     }
@@ -129,6 +132,7 @@ impl Config {
                 "max_message_bytes: expected 1024 to 16777216",
             ),
             ((1..=3600).contains(&self.listener_timeout_secs), "listener_timeout_secs: expected 1 to 3600"),
+            ((1..=3600).contains(&self.login_timeout_secs), "login_timeout_secs: expected 1 to 3600"),
             ((50..=60_000).contains(&runs.interval_millis), "runs.interval_millis: expected 50 to 60000"),
             (runs.max_runs_kept > 0, "runs.max_runs_kept: expected at least 1"),
             (!no_tracer, "remotes: executor is remote, and there is no remote server"),

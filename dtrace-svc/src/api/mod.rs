@@ -5,6 +5,7 @@ mod catalogue;
 mod frames;
 mod internal;
 mod list;
+mod login;
 mod metadata;
 mod runs;
 mod scripts;

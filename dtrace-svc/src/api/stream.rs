@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::frames;
+use super::login::Login;
 use super::scripts::find;
 use super::serve;
 use super::session::{Incoming, Session};
@@ -20,13 +21,12 @@ use shared::connection::Connection;
 use shared::db::Db;
 use shared::identity::Principal;
 use shared::stop::Stop;
+use std::pin::pin;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Wrong tokens after which a websocket is closed.
 const MAX_DENIALS: u32 = 5;
-
-/// How long a websocket may stay without a caller who is known.
-const LOGIN_TIME: Duration = Duration::from_secs(30);
 
 /// The route of the stream.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -87,7 +87,8 @@ async fn open_stream(
             timeout,
         ),
         uuid: call.id().to_owned(),
-        who: is_known.then(|| call.principal.clone()),
+        login: is_known.then(|| Login::Handshake(call.principal.clone())),
+        named: login_end(&parts.config),
         wants_output: call.query().get("lines").is_some_and(|word| word == "true"),
         wants_record: call.query().get("record").is_some_and(|word| word == "true"),
         listener: None,
@@ -102,8 +103,10 @@ async fn open_stream(
 struct Stream {
     session: Session,
     uuid: String,
-    /// The caller, once he is known.
-    who: Option<Principal>,
+    /// The caller, while he is known.
+    login: Option<Login>,
+    /// Until when he must be.
+    named: Instant,
     /// Lines and losses are sent as messages of their own; the original's clients would take them for figures.
     wants_output: bool,
     wants_record: bool,
@@ -127,13 +130,13 @@ impl Stream {
     /// Serves the websocket until either side ends it.
     async fn run(mut self) {
         let draining = self.parts.draining.clone();
-        let named = tokio::time::Instant::now() + LOGIN_TIME;
+        let mut stopped = pin!(draining.stopped());
         let closing = loop {
             let woken = tokio::select! {
                 incoming = self.session.next() => Woken::Incoming(incoming),
                 heard = next_of(&mut self.listener) => Woken::Heard(heard),
-                () = draining.stopped() => Woken::Stopping,
-                () = tokio::time::sleep_until(named), if self.who.is_none() => Woken::NotNamed,
+                () = &mut stopped => Woken::Stopping,
+                () = tokio::time::sleep_until(self.named), if self.login.is_none() => Woken::NotNamed,
             };
             let step = match woken {
                 Woken::Incoming(Incoming::Message(bytes)) => self.receive(&bytes).await,
@@ -163,7 +166,7 @@ impl Stream {
             Ok(message) => message,
             Err(text) => return self.answer(&json!({ "error": text })).await,
         };
-        let Some(who) = self.who.clone() else { return self.login(&message).await };
+        let Some(who) = self.caller().await else { return self.login(&message).await };
         // A new start leaves the run that was listened to.
         self.listener = None;
         match self.start(&message, &who).await {
@@ -178,7 +181,7 @@ impl Stream {
                 self.listener = Some(listener);
                 self.answer(&answer).await
             }
-            Err(Error::Forbidden(_)) => self.deny().await,
+            Err(Error::Forbidden(permission)) => self.deny(Some(&permission)).await,
             Err(Error::Unavailable(cause)) => {
                 log::error!("a stream cannot be started: {cause}");
                 Err(Closing(CloseCode::Again, "storage unavailable".into()))
@@ -193,6 +196,16 @@ impl Stream {
             }
             Err(refused) => self.answer(&json!({ "error": refused.to_string() })).await,
         }
+    }
+
+    /// The caller, if his login is still good; otherwise he hears no more, and has to log in again.
+    async fn caller(&mut self) -> Option<Principal> {
+        let who = self.login.as_ref()?.who(&self.parts.identify).await;
+        if who.is_none() {
+            (self.login, self.listener) = (None, None);
+            self.named = login_end(&self.parts.config);
+        }
+        who
     }
 
     /// The object of a message; an empty one is an empty object. The original's clients send either kind of frame.
@@ -214,24 +227,28 @@ impl Stream {
 
     /// `{"bearer": "…"}`. Of success nothing is said, as in the original.
     async fn login(&mut self, message: &Map<String, Value>) -> Result<(), Closing> {
-        let token = message.get("bearer").and_then(Value::as_str);
-        let who = match token {
-            Some(token) => self.parts.identify.bearer(token).await,
-            None => None,
+        let Some(token) = message.get("bearer").and_then(Value::as_str) else {
+            return self.deny(None).await;
         };
-        match who.filter(|who| is_script_allowed(who, &self.uuid, "stream")) {
-            Some(who) => {
-                self.who = Some(who);
-                Ok(())
-            }
-            None => self.deny().await,
+        let login = Login::Token(token.to_owned());
+        let who = login.who(&self.parts.identify).await;
+        if !who.is_some_and(|who| is_script_allowed(&who, &self.uuid, "stream")) {
+            return self.deny(None).await;
         }
+        self.login = Some(login);
+        Ok(())
     }
 
-    /// Quirk: a refusal leaves the websocket open, as the original does; but not for ever.
-    async fn deny(&mut self) -> Result<(), Closing> {
+    /// Tells a refusal, and which permission is missing when that may be told.
+    ///
+    /// Quirk: it leaves the websocket open, as the original does; but not for ever.
+    async fn deny(&mut self, permission: Option<&str>) -> Result<(), Closing> {
         self.denials += 1;
-        self.answer(&json!({ "error": "denied" })).await?;
+        let answer = match permission {
+            Some(permission) => json!({ "error": "denied", "permission": permission }),
+            None => json!({ "error": "denied" }),
+        };
+        self.answer(&answer).await?;
         if self.denials >= MAX_DENIALS {
             return Err(Closing(CloseCode::Policy, "denied too often".into()));
         }
@@ -292,6 +309,11 @@ impl Stream {
     }
 }
 
+/// How long a websocket may stay from now on without a caller who is known.
+fn login_end(config: &Config) -> Instant {
+    Instant::now() + Duration::from_secs(config.login_timeout_secs)
+}
+
 fn cut_off(text: &'static str) -> Closing {
     Closing(CloseCode::Policy, text.into())
 }
@@ -304,22 +326,22 @@ async fn next_of(listener: &mut Option<Listener>) -> Heard {
     }
 }
 
-/// Starts or joins the run that a message asks for. Permission and script are looked at anew for each start.
+/// Starts or joins the run that a message asks for, for whom the caller is now. Permission and script are looked at
+/// anew for each start.
 pub(crate) async fn start(
     parts: &Parts,
     uuid: &str,
     message: &Map<String, Value>,
     who: &Principal,
 ) -> Result<Listener, Error> {
-    let denied = || Error::Forbidden(format!("dtrace->{uuid}->stream"));
     if !is_script_allowed(who, uuid, "stream") {
-        return Err(denied());
+        return Err(Error::Forbidden(format!("dtrace->{uuid}->stream")));
     }
     let script = find(&parts.db, uuid).await?;
     let dialect = parts.runs.fleet().local().dialect(&script.script).await;
     let plan =
         Plan::make(&script, message, who, parts.runs.fleet(), dialect).map_err(|refusal| match refusal {
-            Refusal::Denied => denied(),
+            Refusal::Denied(permission) => Error::Forbidden(permission),
             Refusal::Invalid(text) => Error::Invalid(text),
         })?;
     parts.runs.join(plan, who).map_err(|busy| Error::Busy(busy.to_string()))

@@ -34,7 +34,7 @@ impl Identify {
         Self { url, client, key, clock }
     }
 
-    /// Whose token it is.
+    /// Whose token it is now.
     pub async fn bearer(&self, token: &str) -> Option<Principal> {
         let url = self.url.as_deref()?;
         if token.is_empty() || token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -15,9 +15,9 @@ const MAX_NAMES: usize = 256;
 /// Why a run was refused before anything was started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A server, a virtual machine or free text that the caller has no permission for.
-    #[error("denied")]
-    Denied,
+    /// A server, a virtual machine or free text that the caller may not have; the permission that he lacks.
+    #[error("not permitted: {0}")]
+    Denied(String),
     /// The message, or the script with it, is wrong; the text goes to the client.
     #[error("{0}")]
     Invalid(String),
@@ -66,19 +66,22 @@ impl Plan {
         let is_trusted = |name: &str| may_edit || !sent.contains_key(name);
 
         let vms = names(&merged, "vms")?.unwrap_or_default();
-        if !vms.iter().all(|vm| is_vm_allowed(who, vm)) {
-            return Err(Refusal::Denied);
+        if let Some(hidden) = vms.iter().find(|vm| !is_vm_allowed(who, vm)) {
+            return Err(Refusal::Denied(format!("vms->{hidden}->get")));
         }
         let (servers, homes) = servers(names(&merged, "servers")?, &vms, who, fleet)?;
 
         let custom = merged.get("filter").unwrap_or(&Value::Null);
-        let wanted = Filter::parse(custom, is_trusted("filter")).map_err(refused)?;
+        let wanted = Filter::parse(custom, is_trusted("filter")).map_err(|cause| refused(&cause, script))?;
         let zones = (!vms.is_empty()).then(|| Filter::zones(&vms));
         let filter = match (zones, wanted) {
             (Some(zones), Some(wanted)) => Some(Filter::All(vec![zones, wanted])),
             (zones, wanted) => zones.or(wanted),
         };
-        let filter = filter.map(|filter| filter.write(dialect)).transpose().map_err(refused)?;
+        let filter = filter
+            .map(|filter| filter.write(dialect))
+            .transpose()
+            .map_err(|cause| refused(&cause, script))?;
         let text = fill(&script.script, &merged, is_trusted, filter.as_deref()).map_err(Refusal::Invalid)?;
 
         merged.insert("servers".into(), servers.clone().into());
@@ -169,8 +172,9 @@ fn servers(
     fleet: &Fleet,
 ) -> Result<(Vec<String>, Vec<String>), Refusal> {
     let mut servers = asked.unwrap_or_default();
-    if !servers.iter().all(|server| is_server_allowed(who, server)) {
-        return Err(Refusal::Denied);
+    let denied = |server: &str| Refusal::Denied(format!("hypervisors->{server}->get"));
+    if let Some(hidden) = servers.iter().find(|server| !is_server_allowed(who, server)) {
+        return Err(denied(hidden));
     }
     if let Some(unknown) = servers.iter().find(|server| fleet.executor(server).is_none()) {
         return Err(Refusal::Invalid(format!("there is no server {unknown}")));
@@ -194,12 +198,12 @@ fn servers(
             servers.push(name.clone());
         }
     }
-    if servers.is_empty() { Err(Refusal::Denied) } else { Ok((servers, homes)) }
+    if servers.is_empty() { Err(denied(fleet.names().next().unwrap_or("_"))) } else { Ok((servers, homes)) }
 }
 
-fn refused(cause: FilterError) -> Refusal {
+fn refused(cause: &FilterError, script: &Script) -> Refusal {
     match cause {
-        FilterError::Custom => Refusal::Denied,
+        FilterError::Custom => Refusal::Denied(format!("dtrace->{}->edit", script.uuid)),
         FilterError::Invalid(_) => Refusal::Invalid(cause.to_string()),
     }
 }

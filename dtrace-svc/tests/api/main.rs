@@ -5,6 +5,7 @@ mod files;
 mod harness;
 mod hostile;
 mod list;
+mod login;
 mod metadata;
 mod runs;
 mod scripts;

@@ -1,4 +1,4 @@
-//! Runs over plain HTTP, the audit log, recordings (contract `dtrace`, section 8), ready scripts, tokens in messages.
+//! Runs over plain HTTP, the audit log, recordings (contract `dtrace`, section 8), ready scripts.
 
 use crate::harness::{Answer, ERLANG, Server, faked, fast};
 use dtrace_svc::config::{Config, RunLimits};
@@ -311,60 +311,6 @@ async fn internal_routes_answer_services_only() {
     assert_eq!(call.send().await.json()["executor"], json!("simulated"));
     assert_eq!(server.call_with(&service, "POST", "/internal/runs").body("{").send().await.status, 400);
     assert_eq!(server.call_with(&service, "POST", "/internal/checks").json(&job).send().await.status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_is_not_known_names_himself_in_a_message() {
-    use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-    use shared::clock::{Clock, SystemClock};
-    use shared::identity::{HEADER, IdentityKey, Principal};
-    // Stands in for the gateway: two tokens, one of them with the permission.
-    let gateway = HttpServer::new(|| {
-        App::new().route(
-            "/internal/identity",
-            web::post().to(async |req: HttpRequest| {
-                let key = IdentityKey::new(crate::harness::KEY);
-                let header = |name: &str| req.headers().get(name).unwrap().to_str().unwrap().to_owned();
-                let asking = key.verify(&header(HEADER), SystemClock.now()).unwrap();
-                assert_eq!(asking.subject, "service:dtrace");
-                let permissions = match header("authorization").as_str() {
-                    "Bearer good" => vec!["...".to_owned()],
-                    "Bearer weak" => vec!["dtrace->_->get".to_owned()],
-                    _ => return HttpResponse::Unauthorized().finish(),
-                };
-                let who = Principal { subject: "user:eve".into(), permissions, ..Principal::default() };
-                HttpResponse::Ok().insert_header((HEADER, key.sign(&who, SystemClock.now()))).finish()
-            }),
-        )
-    });
-    let gateway = gateway.workers(1).bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/internal/identity", gateway.addrs()[0]);
-    tokio::spawn(gateway.run());
-    let server = Server::with(Config { executor: Setting::Simulated, identity_url: Some(url), ..fast() });
-    let uuid = script(&server, "BEGIN { @n = count(); }").await;
-    let nobody = server.identity_of("anonymous", &[]);
-    let path = format!("/dtrace/{uuid}/stream");
-    let denied = json!({"error": "denied"});
-    let mut socket = server.socket_with(&nobody, &path, "").await.ok().unwrap();
-    for message in [json!({}), json!({"bearer": "bad"}), json!({"bearer": "weak"}), json!({"bearer": "a b"})]
-    {
-        socket.send_json(&message).await;
-        assert_eq!(socket.json().await, denied, "{message}");
-    }
-    socket.send_json(&json!({"bearer": "good"})).await;
-    socket.send("").await;
-    assert_eq!(socket.json().await["servers"], json!(["local"]));
-    let mut socket = server.socket_with(&nobody, &path, "").await.ok().unwrap();
-    for _ in 0..5 {
-        socket.send_json(&json!({"bearer": "bad"})).await;
-        assert_eq!(socket.json().await, denied);
-    }
-    assert_eq!(socket.closed().await, 1008);
-    // Unknown scripts are not told apart before the login.
-    let unknown = "/dtrace/b7c658e0-2ddb-46dd-8973-4a59ffc9957e/stream";
-    let mut socket = server.socket_with(&nobody, unknown, "").await.ok().unwrap();
-    socket.send_json(&json!({"bearer": "bad"})).await;
-    assert_eq!(socket.json().await, denied);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -213,6 +213,27 @@ async fn a_new_start_message_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_further_start_comes_back_to_a_run_that_others_listen_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let pids = folder.path().join("pids");
+    let server = Server::faked();
+    let uuid = script(&server, &ticking(&pids)).await;
+    let (mut first, mut other) = (server.socket(&uuid).await, server.socket(&uuid).await);
+    first.send_json(&json!({"v": 1})).await;
+    assert_eq!(first.json().await["v"], json!(1));
+    other.send_json(&json!({"v": 2})).await;
+    assert_eq!(other.json().await["v"], json!(1));
+    first.send_json(&json!({"v": 3})).await;
+    let mut answer = first.json().await;
+    while answer.get("config").is_none() {
+        answer = first.json().await;
+    }
+    assert_eq!(answer["v"], json!(1));
+    assert_eq!(other.figures().await, json!({"a": 1}));
+    assert_eq!(lines(&pids).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_not_shared_with_who_may_not_see_all_of_it() {
     let server = Server::with(Config {
         remotes: [(
@@ -236,7 +257,7 @@ async fn a_run_is_not_shared_with_who_may_not_see_all_of_it() {
     while answer.get("error").is_none() {
         answer = some.json().await;
     }
-    assert_eq!(answer, json!({"error": "denied"}));
+    assert_eq!(answer, json!({"error": "denied", "permission": "hypervisors->far->get"}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,6 +294,38 @@ async fn servers_and_machines_need_their_permissions() {
             assert_eq!(answer["servers"], json!(["local"]));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_start_names_the_permission_that_is_missing() {
+    let server = Server::with(Config { executor: Setting::Simulated, vms: vec!["vm1".into()], ..fast() });
+    let uuid = script(&server, "BEGIN $filter$ { @n = count(); }").await;
+    // All that there is for the script itself.
+    let owner = format!("dtrace->{uuid}->...");
+    let runner = "dtrace->_->stream";
+    for (permissions, start, missing) in [
+        (vec![owner.as_str()], json!({}), "hypervisors->local->get".to_owned()),
+        (vec![owner.as_str()], json!({"servers": ["local"]}), "hypervisors->local->get".to_owned()),
+        (vec![owner.as_str()], json!({"vms": ["vm1"]}), "vms->vm1->get".to_owned()),
+        (
+            vec![runner, "hypervisors->_->get"],
+            json!({"filter": [["custom", "1==1"]]}),
+            format!("dtrace->{uuid}->edit"),
+        ),
+    ] {
+        let mut socket =
+            server.socket_as(&permissions, &format!("/dtrace/{uuid}/stream")).await.ok().unwrap();
+        socket.send_json(&start).await;
+        assert_eq!(socket.json().await, json!({"error": "denied", "permission": missing}));
+        let path = format!("/dtrace/{uuid}/runs");
+        let answer = server.call_as(&permissions, "POST", &path).json(&start).send().await;
+        assert_eq!(answer.status, 403);
+        assert_eq!(answer.json(), json!({"error": format!("not permitted: {missing}")}));
+    }
+    let owner = [owner.as_str(), "hypervisors->local->get"];
+    let mut socket = server.socket_as(&owner, &format!("/dtrace/{uuid}/stream")).await.ok().unwrap();
+    socket.send("").await;
+    assert_eq!(socket.json().await["servers"], json!(["local"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
