@@ -144,9 +144,9 @@ async fn send_events(
                 Message::Figures(figures) => {
                     ticks = ticks.saturating_sub(1);
                     is_last = ticks == 0;
-                    event("tick", figures.json())
+                    figures.event(|json| event("tick", json))
                 }
-                Message::Output(output) => event("output", output.json()),
+                Message::Output(output) => output.event(|json| event("output", json)),
                 Message::End(ending) => {
                     is_last = true;
                     event("end", &end(ending).to_string())

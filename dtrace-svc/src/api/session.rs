@@ -96,7 +96,7 @@ impl Session {
                     if self.last_seen.elapsed() > self.timeout * 2 {
                         return Incoming::End(CloseCode::Policy, "no answer to pings");
                     }
-                    if !self.within_time(self.socket.clone().ping(b"")).await {
+                    if !within(self.timeout, self.socket.ping(b"")).await {
                         return Incoming::End(CloseCode::Policy, "too slow");
                     }
                     continue;
@@ -129,7 +129,7 @@ impl Session {
             Message::Text(text) => return Some(Incoming::Message(text.into_bytes())),
             Message::Binary(bytes) => return Some(Incoming::Message(bytes)),
             Message::Ping(bytes) => {
-                let is_taken = self.within_time(self.socket.clone().pong(&bytes)).await;
+                let is_taken = within(self.timeout, self.socket.pong(&bytes)).await;
                 return (!is_taken).then_some(Incoming::End(CloseCode::Policy, "too slow"));
             }
             Message::Pong(_) | Message::Nop => return None,
@@ -160,10 +160,9 @@ impl Session {
     /// # Errors
     /// Why the client is to be cut off.
     pub(crate) async fn send(&mut self, message: &Encoded) -> Result<(), &'static str> {
-        let mut socket = self.socket.clone();
         let is_taken = match self.format {
-            Format::Json => self.within_time(socket.text(message.json().clone())).await,
-            Format::Msgpack => self.within_time(socket.binary(message.bytes(self.format))).await,
+            Format::Json => within(self.timeout, self.socket.text(message.json().clone())).await,
+            Format::Msgpack => within(self.timeout, self.socket.binary(message.bytes(self.format))).await,
         };
         if is_taken { Ok(()) } else { Err("too slow") }
     }
@@ -183,9 +182,9 @@ impl Session {
             self.connection.inspect(Connection::cut_off);
         }
     }
+}
 
-    /// Whether something was sent while the client had time to take it.
-    async fn within_time<E>(&self, sending: impl Future<Output = Result<(), E>>) -> bool {
-        matches!(tokio::time::timeout(self.timeout, sending).await, Ok(Ok(())))
-    }
+/// Whether something was sent while the client had time to take it.
+async fn within<E>(time: Duration, sending: impl Future<Output = Result<(), E>>) -> bool {
+    matches!(tokio::time::timeout(time, sending).await, Ok(Ok(())))
 }

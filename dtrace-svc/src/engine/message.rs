@@ -47,24 +47,30 @@ impl Ending {
     }
 }
 
-/// A value in JSON, and in msgpack once somebody wants it.
+/// A value in JSON, and in msgpack or as an event once somebody wants it.
 #[derive(Debug)]
 pub struct Encoded {
     json: ByteString,
     msgpack: OnceLock<Bytes>,
+    event: OnceLock<Bytes>,
 }
 
 impl Encoded {
     /// Encodes `value`.
     #[must_use]
     pub fn new(value: &Value) -> Self {
-        Self { json: value.to_string().into(), msgpack: OnceLock::new() }
+        Self { json: value.to_string().into(), msgpack: OnceLock::new(), event: OnceLock::new() }
     }
 
     /// The JSON text, without line breaks.
     #[must_use]
     pub fn json(&self) -> &ByteString {
         &self.json
+    }
+
+    /// What `frame` makes of the JSON text, made once for all who listen to events.
+    pub fn event(&self, frame: impl FnOnce(&str) -> Bytes) -> Bytes {
+        self.event.get_or_init(|| frame(&self.json)).clone()
     }
 
     /// The bytes in either form.
