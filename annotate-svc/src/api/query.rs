@@ -38,7 +38,7 @@ async fn list_annotations(req: HttpRequest, reading: Reading) -> Result<HttpResp
         None => None,
     };
     let mut answer = match parameters.own("order").unwrap_or("oldest") {
-        "relevance" => return relevant(&reading, search, form, limit, after).await,
+        "relevance" => relevant(&reading, search, form, limit, after).await?,
         "oldest" => page_or_all(&reading, search, form, limit, after).await?,
         "newest" => {
             search.order = Order::Newest;

@@ -83,7 +83,13 @@ async fn relevance_puts_the_best_match_first() {
     let found = messages(&rig, "Message=disk&order=relevance").await;
     assert_eq!(found.len(), 3);
     assert_eq!(found[0], "disk disk disk");
-    assert_eq!(messages(&rig, "Message=disk&order=relevance&limit=1").await.len(), 1);
+    let first = rig
+        .get("/annotation/query?StartDate=0&EndDate=9999&Message=disk&order=relevance&limit=1&total=1")
+        .await;
+    assert_eq!(first.header("x-total-count"), Some("3"));
+    assert_eq!(first.ok().as_array().unwrap().len(), 1);
+    let uncounted = rig.get("/annotation/query?StartDate=0&EndDate=9999&Message=disk&order=relevance").await;
+    assert_eq!(uncounted.header("x-total-count"), None);
     let answer = rig.get("/annotation/query?order=relevance").await;
     assert!(answer.error(400).starts_with("order=relevance needs Message"));
 }
