@@ -1,13 +1,18 @@
 //! The triggers, pipelines and settings in force, and their exchange while everything runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use shared::yaml;
 
 use crate::config::Config;
+use crate::model::hex;
 use crate::winchester::StreamsPart;
+
+/// How often files that change while they are read are read again.
+const READINGS: usize = 5;
 
 /// What streams are made and done by, until it is read anew.
 pub struct Definitions {
@@ -22,6 +27,15 @@ pub struct Loaded {
     pub part: StreamsPart,
     /// Grows with every reading.
     pub generation: u64,
+    /// SHA-256 of the files in hexadecimal; empty without files. Replicas know by it whether they run by the same.
+    pub digest: String,
+}
+
+/// Definitions that were read and are not in force yet.
+pub struct Reading {
+    part: StreamsPart,
+    /// [`Loaded::digest`] to be.
+    pub digest: String,
 }
 
 impl Definitions {
@@ -30,20 +44,23 @@ impl Definitions {
     /// # Errors
     /// [`yaml::Error`] naming file, line and key.
     pub fn load(file: Option<PathBuf>, config: &Config) -> Result<Self, yaml::Error> {
-        let part = match &file {
-            Some(file) => StreamsPart::load(file)?,
-            None => StreamsPart::default(),
+        let reading = match &file {
+            Some(file) => read(file)?,
+            None => Reading { part: StreamsPart::default(), digest: String::new() },
         };
-        let config = config.clone();
-        let first = Loaded { part: overridden(part, &config), generation: 0 };
-        Ok(Self { file, config, current: RwLock::new(Arc::new(first)) })
+        Ok(Self::first(file, reading, config))
     }
 
     /// Definitions that come from no file.
     #[must_use]
     pub fn fixed(part: StreamsPart, config: &Config) -> Self {
-        let first = Loaded { part: overridden(part, config), generation: 0 };
-        Self { file: None, config: config.clone(), current: RwLock::new(Arc::new(first)) }
+        Self::first(None, Reading { part, digest: String::new() }, config)
+    }
+
+    fn first(file: Option<PathBuf>, reading: Reading, config: &Config) -> Self {
+        let Reading { part, digest } = reading;
+        let first = Loaded { part: overridden(part, config), generation: 0, digest };
+        Self { file, config: config.clone(), current: RwLock::new(Arc::new(first)) }
     }
 
     /// The definitions in force.
@@ -52,18 +69,49 @@ impl Definitions {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again. If anything in them is wrong, everything stays as it is.
+    /// Reads the files again and changes nothing yet. Nothing if there are no files.
     ///
     /// # Errors
     /// [`yaml::Error`] naming file, line and key.
-    pub fn reload(&self) -> Result<Arc<Loaded>, yaml::Error> {
-        let Some(file) = &self.file else { return Ok(self.current()) };
-        let part = overridden(StreamsPart::load(file)?, &self.config);
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(Loaded { part, generation: current.generation + 1 });
-        log::info!("triggers and pipelines were read again");
-        Ok(Arc::clone(&current))
+    pub fn read(&self) -> Result<Option<Reading>, yaml::Error> {
+        self.file.as_deref().map(read).transpose()
     }
+
+    /// Puts in force what was read, as a whole.
+    pub fn put_in_force(&self, reading: Reading) -> Arc<Loaded> {
+        let Reading { part, digest } = reading;
+        let part = overridden(part, &self.config);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(Loaded { part, generation: current.generation + 1, digest });
+        log::info!("triggers and pipelines were read again");
+        Arc::clone(&current)
+    }
+}
+
+/// Reads the files until they have stood still from one reading to the next.
+fn read(file: &Path) -> Result<Reading, yaml::Error> {
+    let mut part = StreamsPart::load(file)?;
+    let mut before = digest(&part.files);
+    for _ in 1..READINGS {
+        part = StreamsPart::load(file)?;
+        let after = digest(&part.files);
+        if after == before {
+            break;
+        }
+        before = after;
+    }
+    Ok(Reading { part, digest: before })
+}
+
+/// Of the contents. One that cannot be read any more is as good as none: it was read a moment ago.
+fn digest(files: &[PathBuf]) -> String {
+    let mut digest = Sha256::new();
+    for file in files {
+        let content = std::fs::read(file).unwrap_or_default();
+        digest.update(format!("{}\n", content.len()));
+        digest.update(content);
+    }
+    hex(&digest.finalize())
 }
 
 fn overridden(mut part: StreamsPart, config: &Config) -> StreamsPart {

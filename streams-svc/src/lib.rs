@@ -30,7 +30,7 @@ pub use shared::timex;
 use actix_web::web::{Data, ServiceConfig};
 use config::Config;
 use definitions::Definitions;
-use drive::{EventService, Follower, HttpEvents, Net, Now, Sender, Worker};
+use drive::{EventService, Follower, HttpEvents, Net, Now, Replica, Sender, Worker};
 use prometheus::IntCounter;
 use shared::clock::SharedClock;
 use shared::config::Common;
@@ -61,6 +61,8 @@ pub struct State {
     now: Arc<Now>,
     net: Arc<Net>,
     tails: Arc<Semaphore>,
+    /// Name of this process among its replicas.
+    replica: Arc<str>,
     /// Given when answers without an end have to end.
     draining: Stop,
     /// Changes whenever a piece of the feed was taken.
@@ -86,6 +88,7 @@ impl State {
         let (definitions, client) = (Arc::new(definitions), client()?);
         Ok(Self {
             tails: Arc::new(Semaphore::new(config.max_tails)),
+            replica: replica_name().into(),
             now: Arc::new(Now::new(Arc::clone(&clock), Arc::clone(&definitions), client.clone())),
             net: Arc::new(Net::new(client)),
             config: Data::new(config),
@@ -123,6 +126,7 @@ impl State {
         vec![
             tokio::spawn(Follower::new(self.clone()).run(stop.clone())),
             tokio::spawn(Worker::new(self.clone()).run(stop.clone())),
+            tokio::spawn(Replica::new(self.clone()).run(stop.clone())),
             tokio::spawn(Sender::new(self.clone()).run(stop.clone())),
             tokio::spawn(drive::keep(self.clone(), stop.clone())),
             tokio::spawn(drive::report(self.clone(), stop.clone())),
@@ -183,6 +187,12 @@ pub fn check(config: &Config, common: &Common) -> Result<(), StartError> {
 fn load(config: &Config, common: &Common) -> Result<Definitions, StartError> {
     Definitions::load(common.winchester_config.clone(), config)
         .map_err(|cause| StartError::Config(cause.to_string()))
+}
+
+/// Says where a process is and which one it is.
+fn replica_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{} {}", host.trim(), uuid::Uuid::new_v4()).trim_start().to_owned()
 }
 
 fn client() -> Result<reqwest::Client, StartError> {

@@ -41,6 +41,8 @@ pub struct StreamsPart {
     pub trim: Option<Trim>,
     /// Clock service that tells the present time of a replay.
     pub time_sync_endpoint: Option<String>,
+    /// The files all this was read from.
+    pub files: Vec<PathBuf>,
 }
 
 /// Removal of old events.
@@ -64,6 +66,7 @@ impl Default for StreamsPart {
             purge_completed_streams: true,
             trim: None,
             time_sync_endpoint: None,
+            files: Vec::new(),
         }
     }
 }
@@ -83,8 +86,10 @@ impl StreamsPart {
             Some(node) => Handlers::from_yaml(node)?,
             None => Handlers::default(),
         };
-        let triggers = settings.file("trigger_definitions")?.map(|file| triggers::load(&file));
-        let pipelines = settings.file("pipeline_config")?.map(|file| pipeline::load(&file, &handlers));
+        let trigger_file = settings.file("trigger_definitions")?;
+        let pipeline_file = settings.file("pipeline_config")?;
+        let triggers = trigger_file.as_deref().map(triggers::load);
+        let pipelines = pipeline_file.as_deref().map(|file| pipeline::load(file, &handlers));
         let default = Self::default();
         let part = Self {
             triggers: triggers.transpose()?.unwrap_or_default(),
@@ -99,6 +104,7 @@ impl StreamsPart {
                 .truth("purge_completed_streams", default.purge_completed_streams)?,
             trim: settings.trim()?,
             time_sync_endpoint: settings.text("time_sync_endpoint")?.map(str::to_owned),
+            files: [Some(path.to_owned()), trigger_file, pipeline_file].into_iter().flatten().collect(),
         };
         part.warn_of_missing_pipelines();
         Ok(part)

@@ -274,8 +274,12 @@ async fn answers_are_as_described(home: &Home) {
     std::fs::write(home.path().join("triggers.yaml"), "- name: 7").unwrap();
     documents.ask("streams POST /v1/streams/reload", "/v1/streams/reload", 400).await;
     changed_streams(&mut documents).await;
-    // A race that nobody can cause at will, and an answer without end.
-    let beyond = ["streams GET /v1/streams/tail 200", "streams PUT /v1/streams/{id} 409"];
+    // An answer without end, a second replica, and a race that nobody can cause at will.
+    let beyond = [
+        "streams GET /v1/streams/tail 200",
+        "streams POST /v1/streams/reload 202",
+        "streams PUT /v1/streams/{id} 409",
+    ];
     let mut unseen = documents.unseen(&["events-v1", "events-v2", "streams"]);
     unseen.sort();
     assert_eq!(unseen, beyond);

@@ -13,6 +13,7 @@ mod net;
 mod now;
 mod pipelines;
 mod places;
+mod replica;
 mod sender;
 mod worker;
 
@@ -21,6 +22,8 @@ pub use follower::Follower;
 pub use keeper::{keep, report};
 pub use net::Net;
 pub use now::Now;
+pub use replica::Replica;
+pub(crate) use replica::{reload, replicas};
 pub use sender::Sender;
 pub use worker::Worker;
 

@@ -9,6 +9,7 @@
 //! | `join` | the one transaction that takes a piece of the feed |
 //! | `put` | the rows that it writes |
 //! | `cursor` | how far the feed was followed, and who follows it |
+//! | `replica` | which processes there are, and what they run by |
 //! | `work` | what workers do: take, renew, finish |
 //! | `find` | lists, counts and single streams |
 //! | `change` | reset and delete by users |
@@ -23,6 +24,7 @@ mod history;
 mod join;
 mod outbox;
 mod put;
+mod replica;
 mod term;
 mod trim;
 mod work;
@@ -36,6 +38,9 @@ pub use find::{
 pub use history::{Change, continue_history, last_change, list_changes, list_history};
 pub use join::{Added, Joining, add_events};
 pub use outbox::{Outgoing, delete_outgoing, list_outgoing};
+pub use replica::{
+    Announced, ReplicaRow, announce_definitions, delete_replica, find_announced, list_replicas, put_replica,
+};
 pub use term::{active_key, wanted_terms};
 pub use trim::{delete_history_before, delete_members_before};
 pub use work::{Due, Finished, Outcome, Room, Taken, finish, list_due, renew, return_lost, take};

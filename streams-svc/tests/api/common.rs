@@ -159,12 +159,14 @@ impl Fixture {
     }
 
     pub(crate) async fn send(&self, request: http::TestRequest) -> Answer {
-        let state = self.state.clone();
-        let app = http::init_service(App::new().configure(move |cfg| state.configure(cfg))).await;
-        let answer: ServiceResponse<_> = http::call_service(&app, request.to_request()).await;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = String::from_utf8(http::read_body(answer).await.to_vec()).unwrap();
-        Answer { status, headers, body }
+        send_to(&self.state, request).await
+    }
+
+    /// Another process on the same database, with the same clock and feed.
+    pub(crate) fn replica(&self, definitions: Definitions) -> State {
+        let (db, clock) = (self.database.db.clone(), self.clock.clone());
+        let events: Arc<dyn EventService> = self.events.clone();
+        State::new(Config::default(), db, clock, definitions, events).unwrap()
     }
 
     pub(crate) async fn get(&self, uri: &str) -> Answer {
@@ -193,6 +195,16 @@ impl Fixture {
         let word = |change: &Json| change["state"].as_str().unwrap().to_owned();
         history.as_array().unwrap().iter().map(word).collect()
     }
+}
+
+/// The answer of one process to a request.
+pub(crate) async fn send_to(state: &State, request: http::TestRequest) -> Answer {
+    let state = state.clone();
+    let app = http::init_service(App::new().configure(move |cfg| state.configure(cfg))).await;
+    let answer: ServiceResponse<_> = http::call_service(&app, request.to_request()).await;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = String::from_utf8(http::read_body(answer).await.to_vec()).unwrap();
+    Answer { status, headers, body }
 }
 
 /// An event of a type with an id, a time and more members.

@@ -1,6 +1,8 @@
 DROP TABLE xid_lead;
 DROP TABLE history;
 DROP TABLE outbox;
+DROP TABLE replicas;
+DROP TABLE definitions;
 DROP TABLE holders;
 DROP TABLE cursors;
 DROP TABLE stream_traits;

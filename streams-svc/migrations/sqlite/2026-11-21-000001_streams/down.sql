@@ -1,5 +1,7 @@
 DROP TABLE history;
 DROP TABLE outbox;
+DROP TABLE replicas;
+DROP TABLE definitions;
 DROP TABLE holders;
 DROP TABLE cursors;
 DROP TABLE stream_traits;

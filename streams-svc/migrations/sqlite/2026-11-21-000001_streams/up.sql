@@ -57,6 +57,19 @@ CREATE TABLE holders (
     seen BIGINT NOT NULL
 );
 
+-- What the last reload has put in force, in one row; and the processes that are alive, with what each runs by.
+CREATE TABLE definitions (
+    id INTEGER PRIMARY KEY NOT NULL,
+    generation BIGINT NOT NULL,
+    digest TEXT NOT NULL
+);
+CREATE TABLE replicas (
+    name TEXT PRIMARY KEY NOT NULL,
+    seen BIGINT NOT NULL,
+    digest TEXT NOT NULL,
+    trouble TEXT
+);
+
 -- New events of finished pipelines, until the event service has them.
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,

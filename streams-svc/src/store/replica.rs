@@ -1,0 +1,92 @@
+//! The replicas of this service, and the definitions that they should run by and do run by.
+
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use shared::db::{DbConn, DbError, Sql};
+
+use super::{execute, load};
+
+/// A process that works on these tables.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct ReplicaRow {
+    /// Its name.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// Digest of the definitions it runs by.
+    #[diesel(sql_type = Text)]
+    pub digest: String,
+    /// Why it has not taken those of the last reload.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub trouble: Option<String>,
+}
+
+/// What the last reload has put in force.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Announced {
+    /// Number of reloads.
+    #[diesel(sql_type = BigInt)]
+    pub generation: i64,
+    /// Digest of the definitions.
+    #[diesel(sql_type = Text)]
+    pub digest: String,
+}
+
+/// Makes known to all replicas that these definitions are in force.
+///
+/// # Errors
+/// When the database fails.
+pub fn announce_definitions(conn: &mut DbConn, digest: &str) -> Result<(), DbError> {
+    let mut sql = Sql::new("INSERT INTO definitions (id, generation, digest) VALUES (1, 1, ");
+    sql.bind(digest).push(") ON CONFLICT (id) DO UPDATE SET ");
+    sql.push("generation = definitions.generation + 1, digest = excluded.digest");
+    execute(conn, sql).map(|_one| ())
+}
+
+/// What the last reload has put in force, if there was one.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_announced(conn: &mut DbConn) -> Result<Option<Announced>, DbError> {
+    let rows: Vec<Announced> = load(conn, Sql::new("SELECT generation, digest FROM definitions"))?;
+    Ok(rows.into_iter().next())
+}
+
+/// Says that a replica is alive at `now`, and by what it runs; forgets those that were not seen since `dead`. Times in
+/// microseconds.
+///
+/// # Errors
+/// When the database fails.
+pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, now: i64, dead: i64) -> Result<(), DbError> {
+    let mut sql = Sql::new("INSERT INTO replicas (name, seen, digest, trouble) VALUES (");
+    sql.bind(replica.name.as_str()).push(", ").bind(now).push(", ").bind(replica.digest.as_str()).push(", ");
+    match &replica.trouble {
+        Some(trouble) => sql.bind(trouble.as_str()),
+        None => sql.push("NULL"),
+    };
+    sql.push(") ON CONFLICT (name) DO UPDATE SET ");
+    sql.push("seen = excluded.seen, digest = excluded.digest, trouble = excluded.trouble");
+    execute(conn, sql)?;
+    let mut sql = Sql::new("DELETE FROM replicas WHERE seen < ");
+    sql.bind(dead);
+    execute(conn, sql).map(|_count| ())
+}
+
+/// The replicas that were seen since `dead` (microseconds).
+///
+/// # Errors
+/// When the database fails.
+pub fn list_replicas(conn: &mut DbConn, dead: i64) -> Result<Vec<ReplicaRow>, DbError> {
+    let mut sql = Sql::new("SELECT name, digest, trouble FROM replicas WHERE seen >= ");
+    sql.bind(dead).push(" ORDER BY name");
+    load(conn, sql)
+}
+
+/// Forgets a replica that stops.
+///
+/// # Errors
+/// When the database fails.
+pub fn delete_replica(conn: &mut DbConn, name: &str) -> Result<(), DbError> {
+    let mut sql = Sql::new("DELETE FROM replicas WHERE name = ");
+    sql.bind(name);
+    execute(conn, sql).map(|_one| ())
+}
