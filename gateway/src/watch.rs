@@ -222,3 +222,66 @@ async fn look(watch: &Watch, accounts: &Accounts, read_to: Option<i64>) -> Resul
     }
     Ok(news.end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Identity, Login};
+
+    fn caller(token: &str, ends_at: Option<i64>) -> Arc<Caller> {
+        let login = Login {
+            proof: Proof::Access(token.to_owned()),
+            expires_at: ends_at.and_then(|secs| DateTime::from_timestamp(secs, 0)),
+        };
+        let principal = Principal { subject: "user:ada#1".into(), ..Principal::default() };
+        Arc::new(Caller::of(Identity { principal, holder: Some("1".into()), scope: None, login }))
+    }
+
+    fn watch() -> Arc<Watch> {
+        Arc::default()
+    }
+
+    #[test]
+    fn streams_of_one_login_are_looked_at_together_and_nothing_is_kept_of_them() {
+        let watch = watch();
+        let streams: Vec<_> = (0..1000).map(|_| watch.add(&caller("a", None)).unwrap()).collect();
+        let other = watch.add(&caller("b", None)).unwrap();
+        assert_eq!(watch.due(true).len(), 2);
+        assert!(watch.due(false).is_empty(), "they have been looked at");
+        let late = watch.add(&caller("b", None)).unwrap();
+        assert_eq!(watch.due(false).len(), 1, "the cache may have let him in too late");
+        drop((streams, other));
+        assert_eq!(watch.due(true).len(), 1);
+        drop(late);
+        assert!(watch.is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_was_cut_off_does_not_count_among_those_that_came_after() {
+        let watch = watch();
+        let first = watch.add(&caller("a", None)).unwrap();
+        let [(key, number, _)] = <[_; 1]>::try_from(watch.due(true)).unwrap();
+        watch.cut(&key, number);
+        let second = watch.add(&caller("a", None)).unwrap();
+        watch.cut(&key, number);
+        assert!(
+            first.is_cut() && !second.is_cut(),
+            "what was found out about the first is not about the second"
+        );
+        drop(first);
+        assert!(!watch.is_empty());
+        watch.cut_all();
+        assert!(second.is_cut() && watch.is_empty());
+    }
+
+    #[test]
+    fn whose_time_is_over_is_cut_off_without_a_question() {
+        let watch = watch();
+        let (short, long) =
+            (watch.add(&caller("a", Some(10))).unwrap(), watch.add(&caller("b", Some(11))).unwrap());
+        watch.cut_expired(DateTime::from_timestamp(10, 0).unwrap());
+        assert!(short.is_cut() && !long.is_cut());
+        let proxy = Arc::new(Caller::new(Principal { subject: "proxy:u".into(), ..Principal::default() }));
+        assert!(watch.add(&proxy).is_none(), "nobody to ask");
+    }
+}

@@ -76,11 +76,11 @@ impl Action {
             | Self::LoginFailed
             | Self::TokenIssue
             | Self::TokenRefresh
+            // What is new holds nothing yet that somebody could have.
+            | Self::HolderCreate
             | Self::UriAdd
             | Self::UriRemove => false,
-            // A role of the same name as one that a token has.
-            Self::HolderCreate
-            | Self::TokenReuse
+            Self::TokenReuse
             | Self::TokenRevoke
             | Self::HolderDelete
             | Self::PasswordChange
