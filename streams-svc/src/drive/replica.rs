@@ -59,15 +59,14 @@ impl Replica {
 
     /// Beats until `stop`. Over SQLite there is one process, which has nobody to tell.
     pub async fn run(mut self, stop: Stop) {
-        if let Target::Sqlite { .. } = self.state.db.target() {
-            return;
-        }
-        loop {
+        let is_alone = matches!(self.state.db.target(), Target::Sqlite { .. });
+        while !is_alone && !stop.is_stopped() {
             if let Err(cause) = self.beat().await {
                 log::warn!("other replicas are not told what this one runs by, trying again: {cause}");
             }
-            tokio::select! { () = stop.stopped() => break, () = tokio::time::sleep(BEAT) => {} }
+            tokio::select! { () = stop.stopped() => {}, () = tokio::time::sleep(BEAT) => {} }
         }
+        stop.stopped().await;
         let me = Arc::clone(&self.state.replica);
         if let Err(cause) = self.state.db.write(move |conn| store::delete_replica(conn, &me)).await {
             log::warn!("other replicas take this one for alive for a while: {cause}");
@@ -146,8 +145,9 @@ pub(crate) async fn replicas(state: &State) -> Result<Vec<ReplicaRow>, Error> {
 pub(crate) async fn reload(state: &State, reading: Option<Reading>) -> Result<Reloaded, Error> {
     let loaded = match reading {
         Some(reading) => {
-            let digest = reading.digest.clone();
-            let announce = move |conn: &mut _| Ok::<_, Error>(store::announce_definitions(conn, &digest)?);
+            let me = ReplicaRow { digest: reading.digest.clone(), ..this(state, None) };
+            let now = to_micros(state.clock.now_naive());
+            let announce = move |conn: &mut _| Ok::<_, Error>(store::announce_definitions(conn, &me, now)?);
             state.db.write(announce).await?;
             state.definitions.put_in_force(reading)
         }

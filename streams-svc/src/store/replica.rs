@@ -1,7 +1,7 @@
 //! The replicas of this service, and the definitions that they should run by and do run by.
 
-use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::{Connection, QueryableByName};
 use shared::db::{DbConn, DbError, Sql};
 
 use super::{execute, load};
@@ -31,15 +31,18 @@ pub struct Announced {
     pub digest: String,
 }
 
-/// Makes known to all replicas that these definitions are in force.
+/// Makes known to all replicas that the definitions of this one are in force; `now` in microseconds.
 ///
 /// # Errors
-/// When the database fails.
-pub fn announce_definitions(conn: &mut DbConn, digest: &str) -> Result<(), DbError> {
-    let mut sql = Sql::new("INSERT INTO definitions (id, generation, digest) VALUES (1, 1, ");
-    sql.bind(digest).push(") ON CONFLICT (id) DO UPDATE SET ");
-    sql.push("generation = definitions.generation + 1, digest = excluded.digest");
-    execute(conn, sql).map(|_one| ())
+/// When the database fails; nothing has happened then.
+pub fn announce_definitions(conn: &mut DbConn, replica: &ReplicaRow, now: i64) -> Result<(), DbError> {
+    conn.transaction(|conn| {
+        let mut sql = Sql::new("INSERT INTO definitions (id, generation, digest) VALUES (1, 1, ");
+        sql.bind(replica.digest.as_str()).push(") ON CONFLICT (id) DO UPDATE SET ");
+        sql.push("generation = definitions.generation + 1, digest = excluded.digest");
+        execute(conn, sql)?;
+        put_row(conn, replica, now)
+    })
 }
 
 /// What the last reload has put in force, if there was one.
@@ -54,9 +57,22 @@ pub fn find_announced(conn: &mut DbConn) -> Result<Option<Announced>, DbError> {
 /// Says that a replica is alive at `now`, and by what it runs; forgets those that were not seen since `dead`. Times in
 /// microseconds.
 ///
+/// When nobody runs by the definitions of the last reload any more, because all were started anew with others, those of
+/// this replica are in force.
+///
 /// # Errors
 /// When the database fails.
 pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, now: i64, dead: i64) -> Result<(), DbError> {
+    put_row(conn, replica, now)?;
+    let mut sql = Sql::new("DELETE FROM replicas WHERE seen < ");
+    sql.bind(dead);
+    execute(conn, sql)?;
+    let mut sql = Sql::new("UPDATE definitions SET generation = generation + 1, digest = ");
+    sql.bind(replica.digest.as_str()).push(" WHERE digest NOT IN (SELECT digest FROM replicas)");
+    execute(conn, sql).map(|_count| ())
+}
+
+fn put_row(conn: &mut DbConn, replica: &ReplicaRow, now: i64) -> Result<(), DbError> {
     let mut sql = Sql::new("INSERT INTO replicas (name, seen, digest, trouble) VALUES (");
     sql.bind(replica.name.as_str()).push(", ").bind(now).push(", ").bind(replica.digest.as_str()).push(", ");
     match &replica.trouble {
@@ -65,10 +81,7 @@ pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, now: i64, dead: i64)
     };
     sql.push(") ON CONFLICT (name) DO UPDATE SET ");
     sql.push("seen = excluded.seen, digest = excluded.digest, trouble = excluded.trouble");
-    execute(conn, sql)?;
-    let mut sql = Sql::new("DELETE FROM replicas WHERE seen < ");
-    sql.bind(dead);
-    execute(conn, sql).map(|_count| ())
+    execute(conn, sql).map(|_one| ())
 }
 
 /// The replicas that were seen since `dead` (microseconds).

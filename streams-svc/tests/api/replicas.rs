@@ -135,3 +135,22 @@ async fn replica_that_starts_with_older_files_is_seen() {
     assert_eq!(current(&shown), [true, false]);
     assert_ne!(shown["replicas"][1]["digest"], shown["digest"]);
 }
+
+#[actix_web::test]
+async fn files_of_replicas_that_were_all_started_anew_are_in_force() {
+    let (fixture, _files, _other, _others, _replica) = two().await;
+    assert_eq!(reload(&fixture).await.status, StatusCode::OK);
+    // Both are gone.
+    fixture.set_clock("2015-02-27T14:57:38");
+    let files = Files::new();
+    files.write("triggers.yaml", NEW);
+    let (first, second) = (fixture.replica(files.load()), fixture.replica(files.load()));
+    for state in [&first, &second, &first] {
+        Replica::new(state.clone()).beat().await.unwrap();
+    }
+    let shown = debug(&first).await;
+    assert_eq!(current(&shown), [true, true]);
+    let troubles: Vec<&Json> =
+        shown["replicas"].as_array().unwrap().iter().map(|replica| &replica["trouble"]).collect();
+    assert_eq!(troubles, [&Json::Null, &Json::Null]);
+}
