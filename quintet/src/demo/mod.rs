@@ -23,8 +23,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Starts a product of its own, or takes one that runs; loads the samples; says what to look at.
 pub(crate) async fn demo(settings: &Settings, flags: &DemoFlags) -> anyhow::Result<()> {
     if std::env::var_os("RUST_LOG").is_none() {
-        // What triggers count and pipelines log would bury what there is to see.
-        log::set_max_level(log::LevelFilter::Warn);
+        // What triggers count and pipelines find would bury what there is to see.
+        log::set_max_level(log::LevelFilter::Error);
     }
     let folder = settings.data_dir.clone().unwrap_or_else(|| PathBuf::from(FOLDER));
     let example = samples::write(&folder.join("example"))?;
