@@ -18,11 +18,6 @@ impl Places {
         Self { total, taken: 0, by_pipeline: HashMap::new() }
     }
 
-    /// Changes the number of places. Nobody loses one.
-    pub(super) fn resize(&mut self, total: usize) {
-        self.total = total;
-    }
-
     /// How many more a pipeline may take.
     pub(super) fn room(&self, pipeline: &str) -> usize {
         let free = self.total.saturating_sub(self.taken);
@@ -80,16 +75,5 @@ mod tests {
         assert_eq!((fill(&mut places, "a"), fill(&mut places, "b")), (1, 0));
         places.leave("a");
         assert_eq!(fill(&mut places, "b"), 1);
-    }
-
-    #[test]
-    fn fewer_places_than_are_taken_is_no_room() {
-        let mut places = Places::new(8);
-        places.hold("a", 4);
-        places.resize(2);
-        assert_eq!((places.room("a"), places.room("b")), (0, 0));
-        (0..4).for_each(|_| places.leave("a"));
-        places.leave("a");
-        assert_eq!((places.held("a"), places.room("b")), (0, 1));
     }
 }

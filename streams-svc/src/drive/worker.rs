@@ -6,7 +6,7 @@
 //! Of the places in hand and of the threads a pipeline gets only a part ([`Places`]): one that hangs holds up nobody
 //! else, and its streams that are not taken are there for others.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Worker {
             running: FuturesUnordered::new(),
             left_behind: FuturesUnordered::new(),
             ids: HashSet::new(),
-            in_hand: Places::new(0),
+            in_hand: Places::new(config.pipeline_threads.saturating_mul(IN_HAND_PER_THREAD)),
             slots: Places::new(config.pipeline_threads),
             state,
         }
@@ -92,8 +92,11 @@ impl Worker {
         let mut renewal = tokio::time::interval(Duration::from_secs(self.state.config.lease_secs) / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_stopped() {
-            self.logged_take().await;
+            let is_full = self.logged_take().await;
             self.begin();
+            if is_full {
+                continue;
+            }
             let delay = self.state.definitions.current().part.pipeline_worker_delay;
             tokio::select! {
                 () = stop.stopped() => break,
@@ -133,19 +136,27 @@ impl Worker {
         Ok(count)
     }
 
-    async fn logged_take(&mut self) {
+    /// Takes streams that are due; whether as many as may be taken at once, so that there may be more.
+    async fn logged_take(&mut self) -> bool {
         self.state.now.ask().await;
-        if let Err(cause) = self.take().await {
-            log::warn!("streams are not taken, trying again: {cause}");
+        let batch = self.state.definitions.current().part.pipeline_worker_batch_size;
+        match self.take().await {
+            Ok(count) => count >= batch,
+            Err(cause) => {
+                log::warn!("streams are not taken, trying again: {cause}");
+                false
+            }
         }
     }
 
     /// Takes streams that are due; how many.
     async fn take(&mut self) -> Result<usize, DbError> {
-        let loaded = self.state.definitions.current();
-        let places = self.state.config.pipeline_threads.saturating_mul(IN_HAND_PER_THREAD);
-        self.in_hand.resize(loaded.part.pipeline_worker_batch_size.min(places));
-        let mut share = Share { loaded, before: self.in_hand.clone(), in_hand: self.in_hand.clone() };
+        let mut share = Share {
+            loaded: self.state.definitions.current(),
+            before: self.in_hand.clone(),
+            in_hand: self.in_hand.clone(),
+            taken: HashMap::new(),
+        };
         let now = to_micros(self.state.now.now());
         let at = to_micros(self.state.clock.now_naive());
         let lease = self.lease_until();
@@ -254,12 +265,13 @@ async fn let_go(state: &State, finished: Vec<Finished>) {
     }
 }
 
-/// The room of a worker: for each pipeline its part of the places.
+/// The room of a worker: for each pipeline its part of the places, and for each task a batch.
 struct Share {
     loaded: Arc<Loaded>,
     /// Places as they were before anything was taken.
     before: Places,
     in_hand: Places,
+    taken: HashMap<Task, usize>,
 }
 
 impl Share {
@@ -279,15 +291,18 @@ impl Room for Share {
             return 0;
         }
         let room = self.in_hand.room(&pipeline);
-        match due.task {
+        let room = match due.task {
             Task::Fire => room - room / 4,
             Task::Expire => room,
-        }
+        };
+        let taken = self.taken.get(&due.task).copied().unwrap_or(0);
+        room.min(self.loaded.part.pipeline_worker_batch_size.saturating_sub(taken))
     }
 
     fn took(&mut self, due: &Due, count: usize) {
         let pipeline = self.pipeline(due.task, &due.name);
         self.in_hand.hold(&pipeline, count);
+        *self.taken.entry(due.task).or_default() += count;
     }
 }
 

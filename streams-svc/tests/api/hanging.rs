@@ -26,7 +26,7 @@ const TRIGGERS: &str = "
   fire_criteria: []
 ";
 
-/// Receivers of `slow`, which never answers, and of `quick`.
+/// Streams that are ready, and receivers of `slow`, which never answers, and of `quick`.
 async fn hanging(slow: usize, config: &Config) -> (Fixture, Receiver, Receiver) {
     let (silent, receiver) = (Receiver::new(), Receiver::new());
     let hook = |name: &str, url: &str| {
@@ -88,4 +88,17 @@ async fn stop_gives_back_at_once_what_has_not_begun() {
     // The next worker has them at once, without the end of a lease; nobody listens, so they are done.
     assert_eq!(fixture.work().await, 3);
     assert_eq!(count(&fixture, "completed", "slow").await, 5);
+}
+
+#[actix_web::test]
+async fn small_batches_leave_no_less_to_the_others() {
+    let config = Config { pipeline_threads: 4, worker_batch_size: Some(1), ..Config::default() };
+    let (fixture, silent, receiver) = hanging(80, &config).await;
+    let stop = Stop::default();
+    let worker = tokio::spawn(Worker::new(fixture.state.clone()).run(stop.clone()));
+    let request = tokio::time::timeout(SOON, receiver.take()).await.unwrap();
+    assert!(request.contains(r#""stream_name":"quick""#), "{request}");
+    drop(silent);
+    stop.stop();
+    tokio::time::timeout(SOON, worker).await.unwrap().unwrap();
 }
