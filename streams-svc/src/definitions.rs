@@ -19,6 +19,8 @@ pub struct Definitions {
     file: Option<PathBuf>,
     config: Config,
     current: RwLock<Arc<Loaded>>,
+    /// Held from looking at what is in force to having told the replicas of it, so that nobody tells of what is over.
+    pub(crate) telling: tokio::sync::Mutex<()>,
 }
 
 /// One reading of the definitions.
@@ -60,7 +62,12 @@ impl Definitions {
     fn first(file: Option<PathBuf>, reading: Reading, config: &Config) -> Self {
         let Reading { part, digest } = reading;
         let first = Loaded { part: overridden(part, config), generation: 0, digest };
-        Self { file, config: config.clone(), current: RwLock::new(Arc::new(first)) }
+        Self {
+            file,
+            config: config.clone(),
+            current: RwLock::new(Arc::new(first)),
+            telling: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The definitions in force.

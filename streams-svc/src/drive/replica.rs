@@ -78,6 +78,8 @@ impl Replica {
     /// # Errors
     /// When the database fails.
     pub async fn beat(&mut self) -> Result<(), DbError> {
+        let definitions = Arc::clone(&self.state.definitions);
+        let _telling = definitions.telling.lock().await;
         let announced = self.state.db.read(store::find_announced).await?;
         if let Some(announced) = announced {
             self.follow(&announced).await;
@@ -145,6 +147,7 @@ pub(crate) async fn replicas(state: &State) -> Result<Vec<ReplicaRow>, Error> {
 pub(crate) async fn reload(state: &State, reading: Option<Reading>) -> Result<Reloaded, Error> {
     let loaded = match reading {
         Some(reading) => {
+            let _telling = state.definitions.telling.lock().await;
             let me = ReplicaRow { digest: reading.digest.clone(), ..this(state, None) };
             let now = to_micros(state.clock.now_naive());
             let announce = move |conn: &mut _| Ok::<_, Error>(store::announce_definitions(conn, &me, now)?);
