@@ -96,9 +96,13 @@ fn in_window(conn: &DbConn, search: &Search, after: Option<Place>, rows: usize) 
         DbConn::Postgres(_) => ("(", format!("{ending})")),
         DbConn::Sqlite(_) => ("", String::new()),
     };
+    let index = match conn {
+        DbConn::Sqlite(_) => driver.map(named_index).unwrap_or_default(),
+        DbConn::Postgres(_) => String::new(),
+    };
     for (class, longest) in LONGEST.iter().enumerate() {
         sql.push(if class == 0 { "" } else { " UNION ALL " });
-        sql.push(&format!("{open}SELECT {COLUMNS} FROM annotations WHERE span = {class}"));
+        sql.push(&format!("{open}SELECT {COLUMNS} FROM annotations{index} WHERE span = {class}"));
         active(&mut sql, &mut binds, search.window);
         sql.push(" AND start_us >= ");
         binds.push(&mut sql, search.window.start.into());
@@ -169,6 +173,13 @@ fn active(sql: &mut Sql, binds: &mut Binds, window: Window) {
 /// Characters of a value that are in its index.
 const INDEXED_CHARS: usize = 200;
 
+/// SQLite knows nothing of how many rows have a value, and then takes the index of times: it is told which to take.
+fn named_index(condition: &Condition) -> String {
+    // Almost no annotation has a URL; those that have none are in no index of their own.
+    let has_index = condition.field != Field::Url || !condition.value.is_empty();
+    if has_index { format!(" INDEXED BY annotations_{}", column(condition.field)) } else { String::new() }
+}
+
 /// Written as the index is, so that this one condition, and no other, is read from an index.
 fn indexed(sql: &mut Sql, binds: &mut Binds, condition: &Condition) {
     let Condition { field, value, .. } = condition;
@@ -209,5 +220,54 @@ fn ending(order: Order, rows: usize) -> String {
     match order {
         Order::Oldest => format!(" ORDER BY start_us, id LIMIT {rows}"),
         Order::Newest => format!(" ORDER BY start_us DESC, id DESC LIMIT {rows}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::load;
+    use super::super::{MIGRATIONS, StoreError};
+    use super::*;
+    use diesel::QueryableByName;
+    use diesel::sql_types::Text;
+    use shared::db::{Db, Target};
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    /// What `SQLite` does for a list, step by step; an index that is named and cannot be used is an error.
+    fn plan(conn: &mut DbConn, search: &Search) -> Result<Vec<String>, StoreError> {
+        let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
+        sql.append(list(conn, search, false, None, 100));
+        let steps: Vec<Step> = load(conn, sql)?;
+        Ok(steps.into_iter().map(|step| step.detail).collect())
+    }
+
+    #[test]
+    fn a_condition_is_read_from_its_own_index_in_the_order_of_the_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::Sqlite { file: folder.path().join("annotate.sqlite") };
+        let db = Db::open(target, 2, MIGRATIONS).unwrap();
+        let fields =
+            [Field::CreationUser, Field::Url, Field::Source, Field::Host, Field::Owner, Field::Category];
+        let long = "é".repeat(INDEXED_CHARS + 1);
+        for (field, value) in
+            fields.into_iter().flat_map(|field| ["", "x", &long].map(|value| (field, value)))
+        {
+            let condition = Condition { field, verb: Verb::Is, value: value.to_owned() };
+            let not = Condition { field: Field::Owner, verb: Verb::IsNot, value: "y".to_owned() };
+            let mut search = Search { window: Window { start: 0, end: LONG_WINDOW }, ..Search::default() };
+            search.conditions.fields = vec![not, condition];
+            let steps = db.write_blocking(|conn| plan(conn, &search)).unwrap();
+            let own = if value.is_empty() && field == Field::Url { "time" } else { column(field) };
+            let reads = steps.iter().filter(|step| step.starts_with("SEARCH"));
+            let index = format!("USING INDEX annotations_{own} ");
+            assert!(reads.clone().all(|step| step.contains(&index)), "{field:?} {value}: {steps:?}");
+            assert_eq!(reads.count(), LONGEST.len(), "{field:?} {value}");
+            assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{field:?} {value}: {steps:?}");
+        }
     }
 }
