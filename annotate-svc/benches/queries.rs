@@ -1,8 +1,8 @@
-//! Queries of the annotation store, as ratios to a primary-key lookup over the same connection.
+//! Queries of the annotation store, as ratios to a primary-key lookup over the same connection: the service's to its
+//! database, and for what clients ask most a client's HTTP connection to the service.
 //!
-//! `cargo bench -p annotate-svc --bench queries -- [--rows 1000000]`; SQLite always, PostgreSQL when
-//! `QUINTET_TEST_POSTGRES_URL` is set (`--only postgres` leaves SQLite out). Figure to reach: p99 of a day with one
-//! filter under 20 times the lookup.
+//! `cargo bench -p annotate-svc --bench queries -- [--rows 1000000] [--only sqlite|postgres]`; PostgreSQL when
+//! `QUINTET_TEST_POSTGRES_URL` is set. Figure to reach: p99 of a day with one filter under 20 times the lookup.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -13,23 +13,40 @@
 #![allow(clippy::as_conversions, clippy::indexing_slicing, reason = "a benchmark program")]
 
 mod data;
+#[path = "../../events-svc/benches/http.rs"]
+mod http;
 
+use actix_web::dev::Service;
+use actix_web::{App, HttpMessage, HttpServer};
+use annotate_svc::State;
+use annotate_svc::config::Config;
 use annotate_svc::model::{Condition, Conditions, Field, Filter, Verb, Window, Words};
 use annotate_svc::store::{self, Order, Search, StoreError};
 use data::{BASE, DAY, DAYS, Engine, annotations, create, mixed, open};
-use shared::db::DbConn;
+use http::Client;
+use shared::clock::SystemClock;
+use shared::db::{Db, DbConn};
+use shared::identity::Principal;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Instant;
 
 type Query = Box<dyn Fn(&mut DbConn, usize) -> usize>;
+
+/// What a client asks for, by the number of the run.
+type Target = Box<dyn Fn(usize) -> String>;
+
+/// Runs of a query, each with another argument.
+const RUNS: usize = 2000;
 
 fn main() {
     let rows = data::number("--rows", 1_000_000);
     let only = std::env::args().skip_while(|argument| argument != "--only").nth(1);
     for engine in data::engines() {
-        if only.as_deref() == Some("postgres") && matches!(engine, Engine::Sqlite) {
-            continue;
+        let name = if let Engine::Sqlite = engine { "sqlite" } else { "postgres" };
+        if only.as_deref().is_none_or(|only| only == name) {
+            measure(&engine, rows);
         }
-        measure(&engine, rows);
     }
 }
 
@@ -45,36 +62,93 @@ fn measure(engine: &Engine, rows: usize) {
         Ok::<_, StoreError>(started.elapsed().as_secs_f64())
     });
     println!("\n{engine:?}: {rows} annotations loaded at {:.0}/s", rows as f64 / loaded.unwrap());
-    println!(
-        "{:44} {:>8} {:>8} {:>8} {:>10} {:>10}",
-        "query", "rows", "p50 µs", "p99 µs", "p50/lookup", "p99/lookup"
-    );
-    let mut lookup = 0.0;
+    println!("over the database's own connection");
+    let mut table = Table::default();
     for (name, query) in queries(rows) {
-        let (found, p50, p99) =
-            store.db.write_blocking(|conn| Ok::<_, StoreError>(percentiles(conn, &query))).unwrap();
-        if lookup == 0.0 {
-            lookup = p50;
-        }
-        println!("{name:44} {found:8.1} {p50:8.0} {p99:8.0} {:10.1} {:10.1}", p50 / lookup, p99 / lookup);
+        let times =
+            store.db.write_blocking(|conn| Ok::<_, StoreError>(times(|run| query(conn, run)))).unwrap();
+        table.line(name, times);
+    }
+    println!("over HTTP");
+    let (mut client, mut table) = (Client::connect(serve(&store.db)), Table::default());
+    for (name, target) in targets(rows) {
+        table.line(name, times(|run| client.get(&target(run), "bench").len()));
     }
 }
 
-/// Mean of the rows, median and 99th percentile of 400 runs, each with another argument, in microseconds.
-fn percentiles(conn: &mut DbConn, query: &Query) -> (f64, f64, f64) {
-    for warm in 0..20 {
-        query(conn, mixed(warm + 1_000_000));
+/// Lines of figures, the first of them the lookup.
+#[derive(Default)]
+struct Table {
+    lookup: Option<f64>,
+}
+
+impl Table {
+    /// Median and 99th percentile of sorted microseconds.
+    fn line(&mut self, name: &str, times: Vec<f64>) {
+        if self.lookup.is_none() {
+            println!(
+                "{:44} {:>8} {:>8} {:>10} {:>10}",
+                "query", "p50 µs", "p99 µs", "p50/lookup", "p99/lookup"
+            );
+        }
+        let (p50, p99) = (times[RUNS / 2], times[RUNS * 99 / 100]);
+        let lookup = *self.lookup.get_or_insert(p50);
+        println!("{name:44} {p50:8.0} {p99:8.0} {:10.1} {:10.1}", p50 / lookup, p99 / lookup);
     }
-    let mut rows = 0;
-    let mut times: Vec<f64> = (0..400)
+}
+
+/// The times of all runs in microseconds, sorted.
+fn times(mut query: impl FnMut(usize) -> usize) -> Vec<f64> {
+    for warm in 0..20 {
+        query(mixed(warm + 1_000_000));
+    }
+    let mut times: Vec<f64> = (0..RUNS)
         .map(|run| {
             let started = Instant::now();
-            rows += query(conn, mixed(run));
+            query(mixed(run));
             started.elapsed().as_secs_f64() * 1e6
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    (rows as f64 / 400.0, times[200], times[396])
+    times
+}
+
+/// The service's routes over the store, from a thread of their own, for as long as the process lives. Everybody is let
+/// in, as if the gateway had.
+fn serve(db: &Db) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = State::new(Config::default(), db.clone(), Arc::new(SystemClock)).unwrap();
+    std::thread::spawn(move || {
+        let app = move || {
+            let state = state.clone();
+            App::new().configure(move |cfg| state.configure(cfg)).wrap_fn(|req, next| {
+                req.extensions_mut().insert(Principal { subject: "bench".into(), ..Principal::default() });
+                next.call(req)
+            })
+        };
+        let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap();
+        actix_web::rt::System::new().block_on(server.run()).unwrap();
+    });
+    address
+}
+
+fn targets(rows: usize) -> Vec<(&'static str, Target)> {
+    fn day(run: usize, filter: String) -> String {
+        let Window { start, end } = window(1, run);
+        format!("/annotation/query?StartDate={}&EndDate={}{filter}", start / 1_000_000, end / 1_000_000)
+    }
+    vec![
+        ("primary key", Box::new(move |run| format!("/annotation/{}", data::id(run % rows)))),
+        ("a day, an owner", Box::new(|run| day(run, format!("&Owner=team{}", run % 20)))),
+        ("a day, a host", Box::new(|run| day(run, format!("&Host=host{:04}", run % 1000)))),
+        ("a day, a category", Box::new(|run| day(run, format!("&Category=category{}", run % 10)))),
+        ("a day, empty user", Box::new(|run| day(run, "&CreationUser:Empty".into()))),
+        ("a day, not an owner", Box::new(|run| day(run, format!("&Owner:Is:Not=team{}", run % 20)))),
+        ("a day", Box::new(|run| day(run, String::new()))),
+        ("values of Owner", Box::new(|_| "/annotation/values/Owner".into())),
+        ("values of Host", Box::new(|_| "/annotation/values/Host".into())),
+    ]
 }
 
 /// A window of some days at a place that depends on the run.
