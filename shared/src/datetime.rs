@@ -35,22 +35,48 @@ pub fn parse_iso8601(text: &str) -> Option<NaiveDateTime> {
 /// Writes `2015-02-27T15:27:18.603932`: six digits of fraction, or none when it is zero; no zone.
 #[must_use]
 pub fn iso(instant: NaiveDateTime) -> String {
+    let mut text = String::with_capacity("2015-02-27T15:27:18.603932".len());
+    push_iso(&mut text, instant);
+    text
+}
+
+/// Appends what [`iso`] writes. Digit by digit: an event has several instants, and formatting took a large part of the
+/// time for taking it in.
+pub fn push_iso(out: &mut String, instant: NaiveDateTime) {
     let (date, time) = (instant.date(), instant.time());
-    let mut text = format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        date.year(),
-        date.month(),
-        date.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    );
+    match u32::try_from(date.year()) {
+        Ok(year) => push_digits(out, year, 4),
+        Err(_before_christ) => out.push_str(&format!("{:04}", date.year())),
+    }
+    let parts = [
+        ('-', date.month()),
+        ('-', date.day()),
+        ('T', time.hour()),
+        (':', time.minute()),
+        (':', time.second()),
+    ];
+    for (mark, number) in parts {
+        out.push(mark);
+        push_digits(out, number, 2);
+    }
     // chrono counts a leap second as a fraction above one second; it has no text form here.
     let micros = (time.nanosecond() / 1000).min(999_999);
     if micros != 0 {
-        text.push_str(&format!(".{micros:06}"));
+        out.push('.');
+        push_digits(out, micros, 6);
     }
-    text
+}
+
+/// Appends a number below 1 000 000 with at least `width` digits.
+fn push_digits(out: &mut String, number: u32, width: u32) {
+    let mut unit = 10u32.pow(width - 1);
+    while number / unit > 9 {
+        unit *= 10;
+    }
+    while unit > 0 {
+        out.push(char::from_digit(number / unit % 10, 10).unwrap_or('0'));
+        unit /= 10;
+    }
 }
 
 /// Microseconds since 1970, negative before. Never overflows: the calendar ends before `i64` does.
@@ -310,6 +336,8 @@ mod tests {
         assert_eq!(iso(at((2015, 2, 27), (15, 27, 18), 0)), "2015-02-27T15:27:18");
         assert_eq!(iso(at((2019, 1, 1), (0, 0, 0), 500_000)), "2019-01-01T00:00:00.500000");
         assert_eq!(iso(at((33, 1, 1), (0, 0, 0), 1)), "0033-01-01T00:00:00.000001");
+        assert_eq!(iso(at((12_345, 12, 31), (23, 59, 59), 999_999)), "12345-12-31T23:59:59.999999");
+        assert_eq!(iso(at((-1, 1, 1), (0, 0, 0), 0)), "-001-01-01T00:00:00");
     }
 
     #[test]

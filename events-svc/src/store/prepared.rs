@@ -107,23 +107,26 @@ fn check(event: &Event) -> Result<(), Unstorable> {
     Ok(())
 }
 
-fn sorted(traits: &[Trait]) -> Vec<Trait> {
-    let place = |property: &Trait| (property.name.clone(), wire::v2::type_name(&property.value));
-    let mut traits = traits.to_vec();
-    traits.sort_by_key(place);
-    traits.dedup_by_key(|property| place(property));
+fn sorted(traits: &[Trait]) -> Vec<&Trait> {
+    fn place(property: &Trait) -> (&str, &str) {
+        (&property.name, wire::v2::type_name(&property.value))
+    }
+    let mut traits: Vec<&Trait> = traits.iter().collect();
+    traits.sort_by(|one, other| place(one).cmp(&place(other)));
+    traits.dedup_by(|one, other| place(one) == place(other));
     traits
 }
 
-fn shape(event_type: &str, traits: &[Trait]) -> Shape {
-    let described: Vec<String> = traits
-        .iter()
-        .map(|property| {
-            let (kind, name) = (wire::v2::type_name(&property.value), wire::quoted(&property.name));
-            format!("{{\"type\":\"{kind}\",\"name\":{name}}}")
-        })
-        .collect();
-    let traits = format!("[{}]", described.join(","));
+fn shape(event_type: &str, traits: &[&Trait]) -> Shape {
+    let mut described = String::from("[");
+    for (index, property) in traits.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        described.extend([comma, "{\"type\":\"", wire::v2::type_name(&property.value), "\",\"name\":"]);
+        wire::push_quoted(&mut described, &property.name);
+        described.push('}');
+    }
+    described.push(']');
+    let traits = described;
     let digest = Sha256::new().chain_update(event_type).chain_update([0]).chain_update(&traits).finalize();
     let id = digest.first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
     Shape { id, name: event_type.to_owned(), traits }

@@ -11,10 +11,15 @@ use shared::datetime::to_micros;
 /// Longest text value that stands in a term whole, in bytes.
 const MAX_TEXT_BYTES: usize = 224;
 
+/// Room for a value without growing, in bytes: a UUID has 36.
+const USUAL_VALUE_BYTES: usize = 40;
+
 /// Longest name that stands in a term whole; a longer one is a [`super::key::key`].
 fn start(name: &str, tag: u8) -> Vec<u8> {
-    let mut term = super::key::key(name).into_bytes();
-    term.extend([0, tag]);
+    let name = super::key::key(name);
+    let mut term = Vec::with_capacity(name.len() + 2 + USUAL_VALUE_BYTES);
+    term.extend_from_slice(name.as_bytes());
+    term.extend_from_slice(&[0, tag]);
     term
 }
 

@@ -3,7 +3,19 @@
 /// `text` as a JSON string with its quotes.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    serde_json::Value::String(text.to_owned()).to_string()
+    let mut out = String::with_capacity(text.len() + 2);
+    push_quoted(&mut out, text);
+    out
+}
+
+/// Appends `text` as a JSON string with its quotes.
+pub fn push_quoted(out: &mut String, text: &str) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        out.extend(["\"", text, "\""]);
+    } else {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    }
 }
 
 /// The shortest text that reads back as `number`, in Python's form: `0.5`, `3.0`, `1e+22`, `1e-07`.
@@ -23,6 +35,7 @@ pub fn python_float(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn floats_read_as_python_writes_them() {
@@ -49,5 +62,12 @@ mod tests {
     #[test]
     fn text_is_escaped() {
         assert_eq!(quoted("a\"b\\c\n\u{1}é"), "\"a\\\"b\\\\c\\n\\u0001é\"");
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_written_as_a_json_library_writes_it(text in "[ -~]{0,9}|.{0,9}|[\0-\x7f]{0,9}") {
+            prop_assert_eq!(quoted(&text), serde_json::to_string(&text).unwrap());
+        }
     }
 }

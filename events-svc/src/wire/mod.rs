@@ -7,4 +7,4 @@ mod json;
 pub mod v1;
 pub mod v2;
 
-pub use json::{python_float, quoted};
+pub use json::{push_quoted, python_float, quoted};

@@ -2,10 +2,10 @@
 //!
 //! Stored are the members without the braces, so that an answer can put `_mark` in front without reading the text.
 
-use super::{python_float, quoted};
+use super::{push_quoted, python_float};
 use crate::model::{Event, TraitValue};
 use chrono::NaiveDateTime;
-use shared::datetime::iso;
+use shared::datetime::push_iso;
 use std::collections::BTreeMap;
 
 /// The members of the flat object, sorted by name: all traits plus `message_id`, `event_type` and `timestamp`.
@@ -14,16 +14,56 @@ use std::collections::BTreeMap;
 /// that came first; v2 shows both.
 #[must_use]
 pub fn members(event: &Event) -> String {
-    let mut members: BTreeMap<&str, String> = BTreeMap::new();
-    members.insert("message_id", quoted(&event.message_id));
-    members.insert("event_type", quoted(&event.event_type));
-    members.insert("timestamp", datetime(event.generated));
+    let mut members: BTreeMap<&str, Member<'_>> = BTreeMap::from([
+        ("message_id", Member::Text(&event.message_id)),
+        ("event_type", Member::Text(&event.event_type)),
+        ("timestamp", Member::Instant(event.generated)),
+    ]);
     for property in &event.traits {
-        members.entry(&property.name).or_insert_with(|| value(&property.value));
+        members.entry(&property.name).or_insert_with(|| Member::of(&property.value));
     }
-    let members: Vec<String> =
-        members.iter().map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
-    members.join(",")
+    let mut text = String::new();
+    for (name, member) in members {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        push_quoted(&mut text, name);
+        text.push(':');
+        member.push(&mut text);
+    }
+    text
+}
+
+/// A member's value.
+enum Member<'e> {
+    Text(&'e str),
+    Integer(i64),
+    Float(f64),
+    Instant(NaiveDateTime),
+}
+
+impl<'e> Member<'e> {
+    fn of(value: &'e TraitValue) -> Self {
+        match value {
+            TraitValue::Text(text) => Self::Text(text),
+            TraitValue::Integer(number) => Self::Integer(*number),
+            TraitValue::Float(number) => Self::Float(*number),
+            TraitValue::Datetime(instant) => Self::Instant(*instant),
+        }
+    }
+
+    fn push(&self, out: &mut String) {
+        match self {
+            Self::Text(text) => push_quoted(out, text),
+            Self::Integer(number) => out.push_str(&number.to_string()),
+            Self::Float(number) => out.push_str(&python_float(*number)),
+            Self::Instant(instant) => {
+                out.push_str("{\"__type__\":\"datetime\",\"datetime\":\"");
+                push_iso(out, *instant);
+                out.push_str("\"}");
+            }
+        }
+    }
 }
 
 /// One event of a list: the stored members behind its mark.
@@ -32,17 +72,4 @@ pub fn push_marked(out: &mut String, id: i64, is_ascending: bool, members: &str)
     out.push_str(&format!("{{\"_mark\":\"{sign}{id:x}\","));
     out.push_str(members);
     out.push('}');
-}
-
-fn value(value: &TraitValue) -> String {
-    match value {
-        TraitValue::Text(text) => quoted(text),
-        TraitValue::Integer(number) => number.to_string(),
-        TraitValue::Float(number) => python_float(*number),
-        TraitValue::Datetime(instant) => datetime(*instant),
-    }
-}
-
-fn datetime(instant: NaiveDateTime) -> String {
-    format!("{{\"__type__\":\"datetime\",\"datetime\":\"{}\"}}", iso(instant))
 }

@@ -4,9 +4,9 @@
 //! one fixed form, so that a reader finds a trait by searching for [`trait_head`]: inside a JSON string the quotes
 //! of that text would be escaped.
 
-use super::{python_float, quoted};
+use super::{push_quoted, python_float};
 use crate::model::{Event, Trait, TraitValue};
-use shared::datetime::iso;
+use shared::datetime::push_iso;
 
 /// Name of a trait's type on the wire.
 #[must_use]
@@ -19,43 +19,63 @@ pub fn type_name(value: &TraitValue) -> &'static str {
     }
 }
 
-/// A trait's value as v2 writes it: always text.
-#[must_use]
-pub fn value_text(value: &TraitValue) -> String {
-    match value {
-        TraitValue::Text(text) => text.clone(),
-        TraitValue::Integer(number) => number.to_string(),
-        TraitValue::Float(number) => python_float(*number),
-        TraitValue::Datetime(instant) => iso(*instant),
-    }
-}
-
 /// The start of a trait's object, up to its value's opening quote.
 #[must_use]
 pub fn trait_head(name: &str, type_name: &str) -> String {
-    format!("{{\"name\":{},\"type\":\"{type_name}\",\"value\":\"", quoted(name))
+    let mut text = String::new();
+    push_start(&mut text, name, type_name);
+    text.push('"');
+    text
+}
+
+/// Appends a trait with a value that is text already.
+pub fn push_trait(out: &mut String, name: &str, type_name: &str, value: &str) {
+    push_start(out, name, type_name);
+    push_quoted(out, value);
+    out.push('}');
 }
 
 /// The stored text of an event: everything before the raw document. `traits` are sorted by name already.
 #[must_use]
-pub fn head(event: &Event, traits: &[Trait]) -> String {
-    let mut text = format!(
-        "{{\"message_id\":{},\"event_type\":{},\"generated\":\"{}\",\"traits\":[",
-        quoted(&event.message_id),
-        quoted(&event.event_type),
-        iso(event.generated)
-    );
+pub fn head(event: &Event, traits: &[&Trait]) -> String {
+    let mut text = String::from("{\"message_id\":");
+    push_quoted(&mut text, &event.message_id);
+    text.push_str(",\"event_type\":");
+    push_quoted(&mut text, &event.event_type);
+    text.push_str(",\"generated\":");
+    push_value(&mut text, &TraitValue::Datetime(event.generated));
+    text.push_str(",\"traits\":[");
     for (index, property) in traits.iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        text.push_str(&trait_head(&property.name, type_name(&property.value)));
-        // `quoted` begins with the quote that `trait_head` has written already.
-        text.push_str(quoted(&value_text(&property.value)).get(1..).unwrap_or("\""));
+        push_start(&mut text, &property.name, type_name(&property.value));
+        push_value(&mut text, &property.value);
         text.push('}');
     }
     text.push_str("],\"raw\":");
     text
+}
+
+/// The start of a trait's object, up to its value.
+fn push_start(out: &mut String, name: &str, type_name: &str) {
+    out.push_str("{\"name\":");
+    push_quoted(out, name);
+    out.extend([",\"type\":\"", type_name, "\",\"value\":"]);
+}
+
+/// A value as v2 writes it: always text.
+fn push_value(out: &mut String, value: &TraitValue) {
+    match value {
+        TraitValue::Text(text) => push_quoted(out, text),
+        TraitValue::Integer(number) => push_quoted(out, &number.to_string()),
+        TraitValue::Float(number) => push_quoted(out, &python_float(*number)),
+        TraitValue::Datetime(instant) => {
+            out.push('"');
+            push_iso(out, *instant);
+            out.push('"');
+        }
+    }
 }
 
 /// One event of an answer: the stored text with its raw document.

@@ -8,8 +8,8 @@ use super::error::Fault;
 use super::xml;
 use crate::model::TraitDescription;
 use crate::store::{StoreError, StoredEvent};
-use crate::wire::quoted;
-use crate::wire::v2::{push_event, trait_head};
+use crate::wire::push_quoted;
+use crate::wire::v2::{push_event, push_trait};
 use actix_web::HttpResponse;
 use actix_web::web::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -66,7 +66,7 @@ impl Items {
         if self.begin() {
             xml::push_text(&mut self.text, text);
         } else {
-            self.text.push_str(&quoted(text));
+            push_quoted(&mut self.text, text);
         }
     }
 
@@ -75,8 +75,11 @@ impl Items {
         if self.begin() {
             xml::push_description(&mut self.text, description);
         } else {
-            let (kind, name) = (quoted(&description.kind), quoted(&description.name));
-            self.text.push_str(&format!("{{\"type\":{kind},\"name\":{name}}}"));
+            self.text.push_str("{\"type\":");
+            push_quoted(&mut self.text, &description.kind);
+            self.text.push_str(",\"name\":");
+            push_quoted(&mut self.text, &description.name);
+            self.text.push('}');
         }
     }
 
@@ -86,10 +89,7 @@ impl Items {
         if self.begin() {
             xml::push_trait(&mut self.text, name, value, kind);
         } else {
-            self.text.push_str(&trait_head(name, kind));
-            // `quoted` begins with the quote that `trait_head` has written already.
-            self.text.push_str(quoted(value).get(1..).unwrap_or("\""));
-            self.text.push('}');
+            push_trait(&mut self.text, name, kind, value);
         }
     }
 }

@@ -121,18 +121,23 @@ fn document(raw: &RawValue) -> Result<Box<RawValue>, String> {
     Ok(raw.to_owned())
 }
 
-/// A trait in either form.
+/// A trait as an object.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Posted {
-    Array(String, Value, Value),
-    Object {
-        name: String,
-        #[serde(rename = "type", default)]
-        kind: Value,
-        #[serde(default)]
-        value: Value,
-    },
+struct Named {
+    name: String,
+    #[serde(rename = "type", default)]
+    kind: Value,
+    #[serde(default)]
+    value: Value,
+}
+
+/// Name, type and value of a trait in either form.
+fn posted(text: &str) -> serde_json::Result<(String, Value, Value)> {
+    if text.starts_with('[') {
+        return serde_json::from_str(text);
+    }
+    let Named { name, kind, value } = serde_json::from_str(text)?;
+    Ok((name, kind, value))
 }
 
 fn traits(list: &RawValue) -> Result<Vec<Trait>, String> {
@@ -145,11 +150,8 @@ fn traits(list: &RawValue) -> Result<Vec<Trait>, String> {
     };
     let mut traits = Vec::new();
     for text in list {
-        let posted = serde_json::from_str(text.get());
-        let posted = posted.map_err(|_other| format!("not a trait: {:.60}", text.get()))?;
-        let (name, kind, value) = match posted {
-            Posted::Array(name, kind, value) | Posted::Object { name, kind, value } => (name, kind, value),
-        };
+        let (name, kind, value) =
+            posted(text.get()).map_err(|_other| format!("not a trait: {:.60}", text.get()))?;
         // A trait that has no value is not there.
         if !value.is_null() {
             let read = read_value(&kind, &value);
