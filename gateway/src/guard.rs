@@ -33,8 +33,8 @@ pub(crate) fn check_host(headers: &HeaderMap, own: &[String]) -> Result<(), Fore
     let host = host.to_str().map_err(|_odd| Foreign::Host)?;
     let name = without_port(host).trim_end_matches('.');
     let is_own = |own: &String| own.eq_ignore_ascii_case(name);
-    let is_local = ends_with_word(name, "localhost");
-    if is_local || is_address(name) || own.iter().any(is_own) { Ok(()) } else { Err(Foreign::Host) }
+    let is_ours = is_address(name) || ends_with_word(name, "localhost") || own.iter().any(is_own);
+    if is_ours { Ok(()) } else { Err(Foreign::Host) }
 }
 
 /// Whether the last part of a host name is `word`.

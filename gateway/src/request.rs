@@ -4,10 +4,15 @@ use crate::body::Body;
 use crate::fault::Fault;
 use crate::routes::Api;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use shared::server::REQUEST_ID_HEADER;
 use std::net::SocketAddr;
+
+/// The header of a request's id, found without parsing its name each time.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Characters of a request id that comes from outside.
 const REQUEST_ID_CHARS: usize = 128;
@@ -18,7 +23,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         (1..=REQUEST_ID_CHARS).contains(&id.len()) && id.as_bytes().iter().all(is_plain)
     };
-    if let Some(id) = headers.get(REQUEST_ID_HEADER).filter(|id| is_plain(id)) {
+    if let Some(id) = headers.get(REQUEST_ID).filter(|id| is_plain(id)) {
         return id.clone();
     }
     let id = uuid::Builder::from_random_bytes(rand::random::<u128>().to_ne_bytes()).into_uuid();
@@ -112,7 +117,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 /// The `N` of `Prefer: wait=N` (RFC 7240, section 4.3).
 pub(crate) fn preferred_wait_secs(headers: &HeaderMap) -> Option<u64> {
-    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut waits = values.flat_map(|value| value.split([',', ';'])).filter_map(|part| {
         let (name, secs) = part.split_once('=')?;
         name.trim().eq_ignore_ascii_case("wait").then(|| secs.trim().trim_matches('"').parse::<u64>().ok())?

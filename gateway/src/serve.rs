@@ -9,26 +9,23 @@ use crate::metrics::Underway;
 use crate::pages::{self, Call};
 use crate::proxy::{self, Forwarded, Plan, Upgrade};
 use crate::request::{
-    accepted, content_length, effective_method, preferred_wait_secs, redirect, request_id, rewrite,
-    settle_host,
+    REQUEST_ID, accepted, content_length, effective_method, preferred_wait_secs, redirect, request_id,
+    rewrite, settle_host,
 };
 use crate::routes::{Access, Action, Api, Class, Found, Owner, Page, Route, Service, table};
 use crate::server::{Door, Phase, Worker};
 use crate::shapes::{self, Asked};
 use crate::{cors, guard, waiting};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::{EXPECT, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use shared::config::AuthMode;
-use shared::server::REQUEST_ID_HEADER;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
 
 /// Where a request came in, and when.
 #[derive(Clone, Copy)]
@@ -250,7 +247,8 @@ impl Entry<'_> {
             let client = hyper::upgrade::on(&mut request);
             Upgrade { client, watching: watching.take(), seat }
         });
-        let wait_secs = preferred_wait_secs(request.headers()).filter(|_| action.class == Class::Ingest);
+        let is_ingest = action.class == Class::Ingest;
+        let wait_secs = is_ingest.then(|| preferred_wait_secs(request.headers())).flatten();
         let plan = Plan {
             service,
             class: action.class,

@@ -2,9 +2,9 @@
 //! (RFC 9110, section 7.6.1).
 
 use crate::fault::Fault;
-use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use crate::request::REQUEST_ID;
+use hyper::header::{CONNECTION, Entry, HeaderMap, HeaderName, HeaderValue};
 use shared::identity;
-use shared::server::REQUEST_ID_HEADER;
 
 /// Headers that services take in one request; past them they answer without a word.
 const SERVICE_HEADERS: usize = 96;
@@ -25,7 +25,6 @@ pub(crate) enum Forwarded {
 }
 
 const IDENTITY: HeaderName = HeaderName::from_static(identity::HEADER);
-const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
 
 /// Makes a client's headers ready for a service.
 ///
@@ -59,8 +58,7 @@ pub(super) fn strip_answer(headers: &mut HeaderMap) {
 
 /// Removes what belongs to one connection, and what `is_private` names.
 fn strip(headers: &mut HeaderMap, is_private: impl Fn(&str) -> bool) {
-    let nominated = nominated(headers);
-    headers.remove(CONNECTION);
+    let nominated = take_nominated(headers);
     let is_doomed = |name: &HeaderName| {
         is_of_connection(name.as_str()) || is_private(name.as_str()) || nominated.contains(name)
     };
@@ -84,12 +82,15 @@ fn is_of_connection(name: &str) -> bool {
     )
 }
 
-/// The headers that `Connection` names; it cannot name away what frames or addresses the message.
-fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let names = values.flat_map(|value| value.split(',')).map(str::trim);
-    let real =
-        names.filter(|name| !name.eq_ignore_ascii_case("close") && !name.eq_ignore_ascii_case("keep-alive"));
+/// Takes `Connection` away and answers with the headers that it names; it cannot name away what frames or addresses the
+/// message.
+fn take_nominated(headers: &mut HeaderMap) -> Vec<HeaderName> {
+    let Entry::Occupied(connection) = headers.entry(CONNECTION) else { return Vec::new() };
+    let values: Vec<HeaderValue> = connection.remove_entry_mult().1.collect();
+    let names = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let real = names
+        .map(str::trim)
+        .filter(|name| !name.eq_ignore_ascii_case("close") && !name.eq_ignore_ascii_case("keep-alive"));
     let parsed = real.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
     parsed
         .filter(|name| !matches!(name.as_str(), "host" | "content-length" | "content-type" | "origin"))
