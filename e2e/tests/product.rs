@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 use std::process::Output;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_drains_and_ends_with_success() {
-    let product = Home::sqlite().unwrap().start(&[]).unwrap();
+async fn sigterm_drains_and_ends_with_success_and_no_complaint() {
+    let home = Home::sqlite().unwrap();
+    let product = home.start(&[]).unwrap();
     product.terminate().await.unwrap();
+    let log = std::fs::read_to_string(home.path().join("log")).unwrap();
+    assert!(log.contains("stopping") && !log.contains("\"warn\"") && !log.contains("\"error\""), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

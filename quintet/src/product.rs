@@ -176,12 +176,12 @@ impl Product {
         self.gateway.is_some()
     }
 
-    /// Stops the gateway first, so that no request is lost on its way.
+    /// Stops the gateway first, so that no request is lost on its way; then the services, who asks before who is asked.
     pub(crate) async fn stop(self) {
         if let Some(gateway) = self.gateway {
             gateway.stop().await;
         }
-        for service in self.services {
+        for service in self.services.into_iter().rev() {
             service.stop().await;
         }
     }
