@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::history::Archived;
-use super::row::{COLUMNS, Row, load};
+use super::row::{COLUMNS, Row, load, load_stored};
 use crate::model::Stored;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub fn find_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Stored>, StoreError> {
     let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM annotations WHERE id = "));
     sql.bind(id.as_bytes().to_vec());
-    Ok(load::<Row>(conn, sql)?.into_iter().next().map(Stored::from))
+    Ok(load_stored(conn, sql)?.into_iter().next())
 }
 
 /// The annotation of this number, Grafana's id.
@@ -26,7 +26,7 @@ pub fn find_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Stored>, St
 pub fn find_numbered(conn: &mut DbConn, seq: i64) -> Result<Option<Stored>, StoreError> {
     let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM annotations WHERE seq = "));
     sql.bind(seq);
-    Ok(load::<Row>(conn, sql)?.into_iter().next().map(Stored::from))
+    Ok(load_stored(conn, sql)?.into_iter().next())
 }
 
 #[derive(QueryableByName)]

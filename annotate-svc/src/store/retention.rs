@@ -2,10 +2,9 @@
 
 use super::StoreError;
 use super::counts::Counts;
-use super::row::{COLUMNS, Row, execute, load};
+use super::row::{COLUMNS, execute, load, load_stored};
 use super::span::LONGEST;
 use super::update::delete;
-use crate::model::Stored;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, QueryableByName};
 use shared::db::{DbConn, Sql};
@@ -22,7 +21,7 @@ pub fn delete_ended_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Resul
             let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM annotations WHERE span = {class}"));
             sql.push(" AND start_us < ").bind(cutoff).push(" AND end_us < ").bind(cutoff);
             sql.push(&format!(" ORDER BY start_us, id LIMIT {}", step - removed)).push(lock(conn));
-            for stored in load::<Row>(conn, sql)?.into_iter().map(Stored::from) {
+            for stored in load_stored(conn, sql)? {
                 delete(conn, &stored)?;
                 counts.add(&stored.annotation.texts, -1);
                 removed += 1;

@@ -3,12 +3,12 @@
 use super::StoreError;
 use crate::model::{Annotation, Field, Stamp, Stored, Texts};
 use diesel::sql_types::{BigInt, Binary, Text};
-use diesel::{QueryableByName, RunQueryDsl};
+use diesel::{Queryable, QueryableByName, RunQueryDsl};
 use shared::db::{DbConn, Sql};
 use shared::on_backend;
 use uuid::Uuid;
 
-/// The columns of a [`Row`].
+/// The columns of an annotation that is shown.
 pub(super) const COLUMNS: &str = "seq, id, start_us, end_us, start_off, end_off, message, creation_user, url, \
      source, host, owner, category, tags, version";
 
@@ -25,7 +25,12 @@ pub(super) fn column(field: Field) -> &'static str {
     }
 }
 
-#[derive(QueryableByName)]
+/// The types of [`COLUMNS`].
+type Types =
+    (BigInt, Binary, BigInt, BigInt, BigInt, BigInt, Text, Text, Text, Text, Text, Text, Text, Text, BigInt);
+
+/// Lists are read by place: by name, a row costs more than all else about it.
+#[derive(Queryable, QueryableByName)]
 pub(super) struct Row {
     #[diesel(sql_type = BigInt)]
     seq: i64,
@@ -98,6 +103,13 @@ where
         + 'static,
 {
     Ok(on_backend!(conn, c => sql.load::<R>(c))?)
+}
+
+/// Runs a statement that reads [`COLUMNS`].
+pub(super) fn load_stored(conn: &mut DbConn, sql: Sql) -> Result<Vec<Stored>, StoreError> {
+    let sql = sql.typed::<Types>();
+    let rows: Vec<Row> = on_backend!(conn, c => sql.load(c))?;
+    Ok(rows.into_iter().map(Stored::from).collect())
 }
 
 /// Runs a statement; answers how many rows it touched.

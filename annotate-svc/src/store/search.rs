@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::counts::list_values;
-use super::row::{Row, load, number};
+use super::row::{load_stored, number};
 use super::statement::{self, WORD_PROBE};
 use crate::model::{Condition, Conditions, Field, Filter, Stored, Verb, Visible, Window};
 use shared::db::DbConn;
@@ -94,10 +94,10 @@ pub fn list_annotations(
     let (mut after, mut scanned) = (after, 0);
     loop {
         let sql = statement::list(conn, &search, by_words, after, chunk);
-        let rows: Vec<Row> = load(conn, sql)?;
+        let rows = load_stored(conn, sql)?;
         let is_last = rows.len() < chunk;
         scanned += rows.len();
-        for stored in rows.into_iter().map(Stored::from) {
+        for stored in rows {
             let place = Place::of(&stored);
             if !has_residual || search.meets(&stored, by_words) {
                 if found.len() == most {
@@ -126,7 +126,7 @@ pub fn list_relevant(conn: &mut DbConn, search: &Search, most: usize) -> Result<
         return Ok(Vec::new());
     }
     let sql = statement::relevant(conn, search, most);
-    let found = load::<Row>(conn, sql)?.into_iter().map(Stored::from);
+    let found = load_stored(conn, sql)?.into_iter();
     Ok(found.filter(|stored| search.visible.has(stored.annotation.id)).collect())
 }
 
