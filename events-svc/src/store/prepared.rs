@@ -118,7 +118,8 @@ fn sorted(traits: &[Trait]) -> Vec<&Trait> {
 }
 
 fn shape(event_type: &str, traits: &[&Trait]) -> Shape {
-    let mut described = String::from("[");
+    let mut described = String::with_capacity(traits.len() * wire::USUAL_TRAIT_BYTES);
+    described.push('[');
     for (index, property) in traits.iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
         described.extend([comma, "{\"type\":\"", wire::v2::type_name(&property.value), "\",\"name\":"]);

@@ -7,4 +7,7 @@ mod json;
 pub mod v1;
 pub mod v2;
 
+/// Room for a trait in either form without growing, in bytes.
+pub(crate) const USUAL_TRAIT_BYTES: usize = 80;
+
 pub use json::{push_quoted, python_float, quoted};

@@ -22,7 +22,7 @@ pub fn members(event: &Event) -> String {
     for property in &event.traits {
         members.entry(&property.name).or_insert_with(|| Member::of(&property.value));
     }
-    let mut text = String::new();
+    let mut text = String::with_capacity(members.len() * super::USUAL_TRAIT_BYTES);
     for (name, member) in members {
         if !text.is_empty() {
             text.push(',');

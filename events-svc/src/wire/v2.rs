@@ -38,7 +38,8 @@ pub fn push_trait(out: &mut String, name: &str, type_name: &str, value: &str) {
 /// The stored text of an event: everything before the raw document. `traits` are sorted by name already.
 #[must_use]
 pub fn head(event: &Event, traits: &[&Trait]) -> String {
-    let mut text = String::from("{\"message_id\":");
+    let mut text = String::with_capacity((traits.len() + 3) * super::USUAL_TRAIT_BYTES);
+    text.push_str("{\"message_id\":");
     push_quoted(&mut text, &event.message_id);
     text.push_str(",\"event_type\":");
     push_quoted(&mut text, &event.event_type);
