@@ -112,17 +112,17 @@ impl GatewayMetrics {
 }
 
 /// Counts a request for as long as it is being answered, however that ends.
-pub(crate) struct Underway(IntGauge);
+pub(crate) struct Underway<'g>(&'g IntGauge);
 
-impl Underway {
+impl<'g> Underway<'g> {
     /// One more.
-    pub(crate) fn new(gauge: &IntGauge) -> Self {
+    pub(crate) fn new(gauge: &'g IntGauge) -> Self {
         gauge.inc();
-        Self(gauge.clone())
+        Self(gauge)
     }
 }
 
-impl Drop for Underway {
+impl Drop for Underway<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -119,7 +119,7 @@ pub(crate) async fn exchange(
     for tries_left in (0..TRIES).rev() {
         let ticket = backend.choose(failed_at.as_ref()).map_err(|refusal| refused(refusal, plan.service))?;
         let copy = slot.as_ref().filter(|_| may_repeat && tries_left > 0).map(duplicate);
-        let outcome = within(worker, ticket.pool.send(slot, plan.started), &upload, plan.patience).await;
+        let outcome = within(worker, ticket.pool().send(slot, plan.started), &upload, plan.patience).await;
         let may_retry = || tries_left > 0 && backend.budget.withdraw();
         match outcome {
             None => {
@@ -151,7 +151,7 @@ pub(crate) async fn exchange(
             }
         }
         worker.gateway.metrics.retried(plan.service);
-        failed_at = Some(Rc::clone(&ticket.pool));
+        failed_at = Some(Rc::clone(ticket.pool()));
     }
     Err(Fault::Unreachable(name))
 }

@@ -8,9 +8,10 @@ mod breaker;
 mod budget;
 mod connection;
 mod names;
+mod peer;
 mod replica;
 
-pub(crate) use backend::{Backend, Refusal, Ticket};
+pub(crate) use backend::{Backend, Refusal};
 pub(crate) use connection::{Attempt, Pool, Returned};
 pub(crate) use names::{Directory, bad_url};
-pub(crate) use replica::InFlight;
+pub(crate) use peer::{InFlight, Ticket};

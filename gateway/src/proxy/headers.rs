@@ -86,6 +86,10 @@ fn is_of_connection(name: &str) -> bool {
 /// message.
 fn take_nominated(headers: &mut HeaderMap) -> Vec<HeaderName> {
     let Entry::Occupied(connection) = headers.entry(CONNECTION) else { return Vec::new() };
+    if connection.iter().all(|value| value == "keep-alive" || value == "close") {
+        connection.remove();
+        return Vec::new();
+    }
     let values: Vec<HeaderValue> = connection.remove_entry_mult().1.collect();
     let names = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let real = names

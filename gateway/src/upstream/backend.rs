@@ -1,10 +1,10 @@
 //! One service as one worker sees it: its replicas with the worker's connections to them, and whom to ask next.
 
-use super::breaker::Pass;
 use super::budget::Budget;
 use super::connection::Pool;
 use super::names::{Replicas, Upstream};
-use super::replica::{InFlight, Replica};
+use super::peer::{Peer, Ticket};
+use super::replica::Replica;
 use crate::routes::Service;
 use shared::clock::SharedClock;
 use std::cell::{Cell, RefCell};
@@ -24,24 +24,8 @@ pub(crate) struct Backend {
     connect_timeout: Duration,
     clock: SharedClock,
     news: RefCell<watch::Receiver<Replicas>>,
-    peers: RefCell<Rc<[Peer]>>,
+    peers: RefCell<Rc<[Rc<Peer>]>>,
     dice: Cell<u32>,
-}
-
-#[derive(Clone)]
-struct Peer {
-    replica: Arc<Replica>,
-    pool: Rc<Pool>,
-}
-
-/// Leave to ask one replica.
-pub(crate) struct Ticket {
-    /// Its connections.
-    pub(crate) pool: Rc<Pool>,
-    replica: Arc<Replica>,
-    pass: Pass,
-    in_flight: InFlight,
-    clock: SharedClock,
 }
 
 /// Why nobody can be asked.
@@ -53,24 +37,6 @@ pub(crate) enum Refusal {
     NoReplica,
     /// Every replica is resting.
     AllResting,
-}
-
-impl Ticket {
-    /// The replica answered with something else than "I cannot".
-    pub(crate) fn succeeded(&self) {
-        self.replica.succeeded(self.pass);
-    }
-
-    /// It could not be reached, broke off, was too slow, or said that it cannot.
-    pub(crate) fn failed(&self) {
-        self.replica.failed(self.pass, self.clock.now().timestamp_micros());
-    }
-
-    /// The weight on the replica, for as long as the answer passes.
-    #[must_use]
-    pub(crate) fn into_in_flight(self) -> InFlight {
-        self.in_flight
-    }
 }
 
 impl Backend {
@@ -104,11 +70,9 @@ impl Backend {
         // The time matters only to replicas that rest.
         let is_any_open = peers.iter().any(|peer| peer.replica.breaker().is_open());
         let now = if is_any_open { self.clock.now().timestamp_micros() } else { 0 };
-        let is_avoided = |peer: &Peer| avoid.is_some_and(|pool| Rc::ptr_eq(pool, &peer.pool));
-        if let Some(ticket) = self
-            .better_of_two(&peers, now)
-            .filter(|peer| !is_avoided(peer))
-            .and_then(|peer| self.ticket(peer, now))
+        let is_avoided = |peer: &Rc<Peer>| avoid.is_some_and(|pool| Rc::ptr_eq(pool, &peer.pool));
+        if let Some(ticket) =
+            self.better_of_two(&peers, now).filter(|peer| !is_avoided(peer)).and_then(|peer| peer.enter(now))
         {
             return Ok(ticket);
         }
@@ -116,7 +80,7 @@ impl Backend {
         let in_turn = || peers.iter().cycle().skip(start).take(peers.len());
         let others =
             in_turn().filter(|peer| !is_avoided(peer)).chain(in_turn().filter(|peer| is_avoided(peer)));
-        others.into_iter().find_map(|peer| self.ticket(peer, now)).ok_or(Refusal::AllResting)
+        others.into_iter().find_map(|peer| peer.enter(now)).ok_or(Refusal::AllResting)
     }
 
     /// Whether the service is part of this installation.
@@ -137,7 +101,7 @@ impl Backend {
         self.peers().len()
     }
 
-    fn better_of_two<'p>(&self, peers: &'p [Peer], now: i64) -> Option<&'p Peer> {
+    fn better_of_two<'p>(&self, peers: &'p [Rc<Peer>], now: i64) -> Option<&'p Rc<Peer>> {
         if let [only] = peers {
             return Some(only);
         }
@@ -148,19 +112,8 @@ impl Backend {
         passable.min_by_key(|peer| peer.replica.load())
     }
 
-    fn ticket(&self, peer: &Peer, now: i64) -> Option<Ticket> {
-        let pass = peer.replica.breaker().enter(now)?;
-        Some(Ticket {
-            pool: Rc::clone(&peer.pool),
-            replica: Arc::clone(&peer.replica),
-            pass,
-            in_flight: InFlight::new(&peer.replica, &self.clock),
-            clock: Arc::clone(&self.clock),
-        })
-    }
-
     /// The replicas, up to date; asking whether there is news takes no lock.
-    fn peers(&self) -> Rc<[Peer]> {
+    fn peers(&self) -> Rc<[Rc<Peer>]> {
         let mut news = self.news.borrow_mut();
         if news.has_changed().unwrap_or(false) {
             let replicas = news.borrow_and_update().clone();
@@ -172,7 +125,9 @@ impl Backend {
                     |peer| Rc::clone(&peer.pool),
                 )
             };
-            let peer = |replica: &Arc<Replica>| Peer { replica: Arc::clone(replica), pool: pool_of(replica) };
+            let peer = |replica: &Arc<Replica>| {
+                Rc::new(Peer::new(Arc::clone(replica), pool_of(replica), Arc::clone(&self.clock)))
+            };
             *self.peers.borrow_mut() = replicas.iter().map(peer).collect();
         }
         Rc::clone(&self.peers.borrow())

@@ -2,7 +2,6 @@
 
 use super::breaker::{Breaker, Pass};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// A replica of a service.
@@ -52,6 +51,16 @@ impl Replica {
         &self.breaker
     }
 
+    /// One more request is on its way.
+    pub(super) fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// One request less.
+    pub(super) fn end(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
     /// It answered.
     pub(crate) fn succeeded(&self, pass: Pass) {
         self.answered.fetch_add(1, Relaxed);
@@ -62,42 +71,5 @@ impl Replica {
     pub(crate) fn failed(&self, pass: Pass, now_micros: i64) {
         self.failed.fetch_add(1, Relaxed);
         self.breaker.failed(pass, now_micros);
-    }
-}
-
-/// The weight of one request on a replica; gone when dropped.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    replica: Arc<Replica>,
-    clock: ClockRef,
-}
-
-/// A clock inside a value that shows itself in logs.
-#[derive(Clone)]
-struct ClockRef(shared::clock::SharedClock);
-
-impl std::fmt::Debug for ClockRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Clock")
-    }
-}
-
-impl InFlight {
-    /// Lays the weight of one request on `replica`.
-    #[must_use]
-    pub(crate) fn new(replica: &Arc<Replica>, clock: &shared::clock::SharedClock) -> Self {
-        replica.in_flight.fetch_add(1, Relaxed);
-        Self { replica: Arc::clone(replica), clock: ClockRef(Arc::clone(clock)) }
-    }
-
-    /// The replica broke off in the middle of its answer.
-    pub(crate) fn broke_off(&self) {
-        self.replica.failed(Pass::Normal, self.clock.0.now().timestamp_micros());
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.replica.in_flight.fetch_sub(1, Relaxed);
     }
 }
