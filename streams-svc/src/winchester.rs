@@ -157,7 +157,10 @@ impl<'a> Settings<'a> {
     }
 
     fn seconds(&self, key: &str, default: Duration) -> Result<Duration, Error> {
-        let read = |node: &Node| Duration::try_from_secs_f64(node.as_f64()?.min(LONGEST.as_secs_f64())).ok();
+        let read = |node: &Node| {
+            let secs = node.as_f64().filter(|secs| !secs.is_nan())?;
+            Duration::try_from_secs_f64(secs.min(LONGEST.as_secs_f64())).ok()
+        };
         Ok(self.read(key, "a number of seconds", read)?.unwrap_or(default))
     }
 
@@ -314,6 +317,10 @@ mod tests {
             (
                 "pipeline_worker_delay: -1",
                 "pipeline_worker_delay: a number of seconds is needed, not an integer",
+            ),
+            (
+                "pipeline_worker_delay: .nan",
+                "pipeline_worker_delay: a number of seconds is needed, not a number",
             ),
             (
                 "purge_completed_streams: 5",

@@ -29,13 +29,14 @@ pub enum Bind {
 
 impl From<&str> for Bind {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        text.to_owned().into()
     }
 }
 
+/// PostgreSQL holds no NUL in a text and fails the whole statement for one; in its place stands U+FFFD, on both engines.
 impl From<String> for Bind {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self::Text(if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text })
     }
 }
 

@@ -23,6 +23,9 @@ use crate::timex::Expression;
 /// Longest fire delay either way, a hundred years; longer ones are mistakes.
 const MAX_FIRE_DELAY_SECS: f64 = 100.0 * 365.0 * 86_400.0;
 
+/// Longest name of a trigger: as event types had in the original's tables (streams-events-v1.md, section 6).
+const MAX_NAME_CHARS: usize = 255;
+
 /// Reads a file of trigger definitions.
 ///
 /// # Errors
@@ -139,7 +142,7 @@ fn trigger(node: &Node, index: usize) -> Result<Trigger, Error> {
         return Err(node.error(format!("trigger {}: a mapping is needed, not {}", index + 1, node.kind())));
     }
     let unnamed = Place { node, way: format!("trigger {}: ", index + 1) };
-    let name = unnamed.require("name")?.text()?;
+    let name = name(&unnamed.require("name")?)?;
     let place = Place { node, way: format!("trigger '{name}': ") };
     let pipeline = |key| place.get(key).map(|place| place.text()).transpose();
     let (fire_pipeline, expire_pipeline) = (pipeline("fire_pipeline")?, pipeline("expire_pipeline")?);
@@ -163,6 +166,18 @@ fn trigger(node: &Node, index: usize) -> Result<Trigger, Error> {
         expire_pipeline: expire_pipeline.filter(|name| !name.is_empty()),
         name,
     })
+}
+
+/// A trigger's name as the tables can hold it: PostgreSQL takes no NUL, and no index a text without end.
+fn name(place: &Place<'_>) -> Result<String, Error> {
+    let name = place.text()?;
+    if name.trim().is_empty() || name.contains(char::is_control) {
+        return Err(place.refuse("a text without control characters is needed"));
+    }
+    if name.chars().count() > MAX_NAME_CHARS {
+        return Err(place.refuse(format_args!("longer than {MAX_NAME_CHARS} characters")));
+    }
+    Ok(name)
 }
 
 /// Digits that differ when the criteria do.
@@ -261,7 +276,9 @@ fn comparison(place: &Place<'_>) -> Result<Comparison, Error> {
     };
     match kind.as_str() {
         "int" => numeric(operand, whole_number),
-        "float" | "numeric" => numeric(operand, |text| text.parse().ok().map(Value::Float)),
+        "float" | "numeric" => numeric(operand, |text| {
+            text.parse().ok().filter(|float: &f64| float.is_finite()).map(Value::Float)
+        }),
         "datetime" => operand.expression().map(Comparison::Time),
         "string" | "text" => constant(operand).map(Comparison::Constant),
         _ => Err(operand.refuse("unknown kind of comparison (int, float, numeric, datetime, string, text)")),
@@ -290,7 +307,10 @@ fn whole_number(text: &str) -> Option<Value> {
 fn numeric(place: &Place<'_>, read: fn(&str) -> Option<Value>) -> Result<Comparison, Error> {
     match place.node.value() {
         Yaml::Int(int) => return Ok(Comparison::Number(Sign::Equal, Value::Int(*int))),
-        Yaml::Float(float) => return Ok(Comparison::Number(Sign::Equal, Value::Float(*float))),
+        Yaml::Float(float) if float.is_finite() => {
+            return Ok(Comparison::Number(Sign::Equal, Value::Float(*float)));
+        }
+        Yaml::Float(_) => return Err(place.refuse("a finite number is needed")),
         Yaml::Text(_) | Yaml::Null | Yaml::Bool(_) | Yaml::List(_) | Yaml::Map(_) => {}
     }
     let text = place.node.as_str().ok_or_else(|| place.wrong("a number or a comparison with one"))?.trim();

@@ -306,8 +306,20 @@ fn fire_delay_is_in_seconds_with_fractions() {
 #[test]
 fn wrong_definitions_are_refused_with_line_trigger_and_key() {
     let refusal = |text: &str| parse("triggers.yaml", text).unwrap_err().to_string();
+    let long = format!("name: {}", "é".repeat(256));
     for (wrong, right, message) in [
         ("name: t", "nome: t", "triggers.yaml:2: trigger 1: name: required, and missing"),
+        (
+            "name: t",
+            "name: \"a\\0b\"",
+            "triggers.yaml:2: trigger 1: name: a text without control characters is needed",
+        ),
+        (
+            "name: t",
+            "name: ' '",
+            "triggers.yaml:2: trigger 1: name: a text without control characters is needed",
+        ),
+        ("name: t", &long, "triggers.yaml:2: trigger 1: name: longer than 255 characters"),
         ("expiration: $last + 1d", "x: y", "triggers.yaml:2: trigger 't': expiration: required, and missing"),
         (
             "$last + 1d",
