@@ -13,7 +13,7 @@ use crate::metrics::RunMetrics;
 use crate::permit::is_script_allowed;
 use crate::wire::{Format, from_msgpack};
 use actix_web::http::header;
-use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::CloseCode;
 use serde_json::{Map, Value, json};
@@ -160,13 +160,22 @@ impl Stream {
         }
     }
 
-    /// A message of the client's: his token, or what to start.
+    /// A message of the client's, and what he sends while a run is being started for it.
     async fn receive(&mut self, bytes: &[u8]) -> Result<(), Closing> {
+        let mut later = self.obey(bytes).await?;
+        while let Some(bytes) = later {
+            later = self.obey(&bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// The client's token, or what to start. Answers with the last message that came meanwhile.
+    async fn obey(&mut self, bytes: &[u8]) -> Result<Option<Bytes>, Closing> {
         let message = match self.read(bytes) {
             Ok(message) => message,
-            Err(text) => return self.answer(&json!({ "error": text })).await,
+            Err(text) => return self.answer(&json!({ "error": text })).await.map(|()| None),
         };
-        let Some(who) = self.caller().await else { return self.login(&message).await };
+        let Some(who) = self.caller().await else { return self.login(&message).await.map(|()| None) };
         // A new start leaves the run that was listened to.
         self.listener = None;
         match self.start(&message, &who).await {
@@ -174,27 +183,42 @@ impl Stream {
                 if self.wants_record {
                     listener.record();
                 }
-                if let Err(ending) = self.wait_for_start(&mut listener).await? {
-                    return self.end(&ending).await;
+                let (started, later) = self.wait_for_start(&mut listener).await?;
+                if let Err(ending) = started {
+                    return self.end(&ending).await.map(|()| later);
                 }
                 let answer = listener.answer().clone();
                 self.listener = Some(listener);
-                self.answer(&answer).await
+                self.answer(&answer).await.map(|()| later)
             }
-            Err(Error::Forbidden(permission)) => self.deny(Some(&permission)).await,
-            Err(Error::Unavailable(cause)) => {
+            Err(refused) => self.refuse(refused).await.map(|()| None),
+        }
+    }
+
+    /// Tells why nothing was started.
+    async fn refuse(&mut self, refused: Error) -> Result<(), Closing> {
+        match &refused {
+            Error::Forbidden(permission) => self.deny(Some(permission)).await,
+            Error::Unavailable(cause) => {
                 log::error!("a stream cannot be started: {cause}");
                 Err(Closing(CloseCode::Again, "storage unavailable".into()))
             }
-            Err(Error::NotFound(text)) => {
+            Error::NotFound(text) => {
                 self.answer(&json!({ "error": format!("{text} not found") })).await?;
                 Err(Closing(CloseCode::Policy, "the script is gone".into()))
             }
-            Err(Error::Busy(text)) => {
+            Error::Busy(text) => {
                 self.answer(&json!({ "error": text })).await?;
-                Err(Closing(CloseCode::Again, text))
+                Err(Closing(CloseCode::Again, text.clone()))
             }
-            Err(refused) => self.answer(&json!({ "error": refused.to_string() })).await,
+            Error::Invalid(_)
+            | Error::MethodNotAllowed(_)
+            | Error::NotAcceptable
+            | Error::Changed
+            | Error::TooLarge(_)
+            | Error::UnsupportedType
+            | Error::Script { .. }
+            | Error::Storage(_) => self.answer(&json!({ "error": refused.to_string() })).await,
         }
     }
 
@@ -259,16 +283,21 @@ impl Stream {
         start(&self.parts, &self.uuid, message, who).await
     }
 
-    /// Waits for the tracers; a client who goes meanwhile is not waited for.
-    async fn wait_for_start(&mut self, listener: &mut Listener) -> Result<Result<(), Ending>, Closing> {
+    /// Waits for the tracers; a client who goes meanwhile is not waited for. Of what he sends meanwhile the last counts:
+    /// a new start takes the place of one before.
+    async fn wait_for_start(
+        &mut self,
+        listener: &mut Listener,
+    ) -> Result<(Result<(), Ending>, Option<Bytes>), Closing> {
+        let mut later = None;
         loop {
             tokio::select! {
-                started = listener.started() => return Ok(started),
+                started = listener.started() => return Ok((started, later)),
                 () = self.parts.draining.stopped() => {
                     return Err(Closing(CloseCode::Away, "the service stops".into()));
                 }
                 incoming = self.session.next() => match incoming {
-                    Incoming::Message(_) => self.answer(&json!({ "error": "a run is being started" })).await?,
+                    Incoming::Message(bytes) => later = Some(bytes),
                     Incoming::End(code, text) => return Err(Closing(code, text.into())),
                     Incoming::Gone => return Err(Closing(CloseCode::Normal, String::new())),
                 },

@@ -213,6 +213,27 @@ async fn a_new_start_message_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_starts_that_come_while_one_is_under_way_the_last_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let pids = folder.path().join("pids");
+    let server = Server::faked();
+    let uuid = script(&server, &ticking(&pids)).await;
+    let mut socket = server.socket(&uuid).await;
+    for number in 1..6 {
+        socket.send_json(&json!({ "v": number })).await;
+    }
+    loop {
+        let message = socket.json().await;
+        assert!(message.get("error").is_none(), "{message}");
+        if message.get("config").is_some() && message["v"] == 5 {
+            break;
+        }
+    }
+    assert_eq!(socket.figures().await, json!({"a": 1}));
+    eventually("one tracer is left", || lines(&pids).iter().filter(|pid| is_alive(pid)).count() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_further_start_comes_back_to_a_run_that_others_listen_to() {
     let folder = tempfile::tempdir().unwrap();
     let pids = folder.path().join("pids");
