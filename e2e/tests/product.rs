@@ -45,6 +45,19 @@ async fn an_unknown_key_stops_the_start_and_is_named_with_its_file() {
     assert!(!output.status.success() && text.contains("lissten") && text.contains("quintet.toml"), "{text}");
 }
 
+#[test]
+fn a_setting_out_of_its_range_is_named_with_where_it_is_set() {
+    let home = Home::sqlite().unwrap();
+    let refused = |settings: &[(&str, &str)]| {
+        String::from_utf8(check(&home, settings, &[]).unwrap().stderr).unwrap().trim().to_owned()
+    };
+    let variable = refused(&[("QUINTET_GATEWAY__WORKERS", "0")]);
+    assert_eq!(variable, "quintet: QUINTET_GATEWAY__WORKERS: gateway.workers: expected 1 to 64");
+    std::fs::write(home.path().join("quintet.toml"), "[streams]\nmax_page = 0\n").unwrap();
+    let file = refused(&[]);
+    assert!(file.ends_with("quintet.toml: streams.max_page: expected 1 to 100000"), "{file}");
+}
+
 fn check(home: &Home, settings: &[(&str, &str)], arguments: &[&str]) -> anyhow::Result<Output> {
     let mut command = home.command()?;
     Ok(command.args(["config", "check"]).args(arguments).envs(settings.iter().copied()).output()?)

@@ -35,7 +35,9 @@ fn values(settings: &Settings) -> anyhow::Result<Value> {
     product::check_sections_to_come(&source)?;
     let mut values = serde_json::Map::new();
     for section in product::sections() {
-        values.insert(section.name.to_owned(), (section.values)(&source, &common)?);
+        let checked = (section.values)(&source, &common);
+        let checked = checked.map_err(|cause| product::located(&source, cause))?;
+        values.insert(section.name.to_owned(), checked);
     }
     let common = serde_json::to_value(&common)?;
     // Keys of no section come first, as TOML wants it.

@@ -1,6 +1,6 @@
 //! What the product is made of: the one place that names every service.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use quintet_gateway::Upstreams;
 use schemars::Schema;
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,15 @@ fn check_listen(name: &str, listen: &Listen) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A refusal of settings begins with their key; this puts in front of it where the key is set.
+pub(crate) fn located(source: &Source, cause: anyhow::Error) -> anyhow::Error {
+    let text = cause.to_string();
+    match text.split_once(':').and_then(|(key, _)| source.whence(key)) {
+        Some(place) => anyhow!("{place}: {text}"),
+        None => cause,
+    }
+}
+
 /// Sections of services that are still to come. Their keys that are promised may be set; any other is a mistake.
 pub(crate) fn check_sections_to_come(source: &Source) -> anyhow::Result<()> {
     #[derive(Default, Deserialize, Serialize)]
@@ -145,7 +154,7 @@ impl Product {
         for service in services().into_iter().filter(|service| wanted.contains(service.name)) {
             let source = with_neighbours(source, &upstreams)?;
             let source = if wanted.contains(GATEWAY) { with_gateway(source)? } else { source };
-            (service.section.values)(&source, &common)?;
+            (service.section.values)(&source, &common).map_err(|cause| located(&source, cause))?;
             let started = (service.start)(&source, &common, key.clone(), clock.clone());
             let started = started.with_context(|| format!("{} cannot start", service.name))?;
             upstreams.insert(service.name.to_owned(), vec![started.url()]);
@@ -154,6 +163,7 @@ impl Product {
         let gateway = if wanted.contains(GATEWAY) {
             let config = source.section(GATEWAY)?;
             let started = quintet_gateway::start(config, &common, key, upstreams, clock).await;
+            let started = started.map_err(|cause| located(source, cause.into()));
             let started = started.context("the gateway cannot start")?;
             started.show_metrics_of(running.iter().map(|service| service.metrics().clone()).collect());
             Some(started)

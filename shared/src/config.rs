@@ -3,8 +3,8 @@
 //! One file serves the whole product. [`Common`] holds what several services read; each service owns one section
 //! of its own and reads it with [`Source::section`]. A key nobody knows stops the start and names file and key.
 
-use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use figment::{Figment, Metadata};
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,8 @@ pub const DEFAULT_FILE: &str = "quintet.toml";
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A value has the wrong form, or nobody knows the key.
-    #[error(transparent)]
-    Invalid(#[from] Box<figment::Error>),
+    #[error("{}", described(.0))]
+    Invalid(Box<figment::Error>),
     /// The settings file that was asked for, or a `*_file` secret, cannot be read.
     #[error("{}: {cause}", path.display())]
     Unreadable {
@@ -290,7 +290,7 @@ impl Source {
     /// # Errors
     /// Unknown keys, wrong values, unreadable secret files.
     pub fn common(&self) -> Result<Common, ConfigError> {
-        let common: Common = self.0.extract().map_err(Box::new)?;
+        let common: Common = self.0.extract().map_err(|error| ConfigError::Invalid(Box::new(error)))?;
         common.resolve_files()
     }
 
@@ -300,13 +300,41 @@ impl Source {
     /// Unknown keys and wrong values of this section.
     pub fn section<T: DeserializeOwned + Serialize + Default>(&self, name: &str) -> Result<T, ConfigError> {
         let with_defaults = Figment::from(Serialized::default(name, T::default())).merge(&self.0);
-        Ok(with_defaults.extract_inner(name).map_err(|mut error| {
+        with_defaults.extract_inner(name).map_err(|mut error| {
             // The library adds the section behind the key that it found wrong.
             if error.path.last().is_some_and(|last| last.eq_ignore_ascii_case(name)) {
                 error.path.rotate_right(1);
             }
-            Box::new(error)
-        })?)
+            ConfigError::Invalid(Box::new(error))
+        })
+    }
+
+    /// Where a dotted key is set: a file, or a variable. `None` when it is not, or by a flag.
+    #[must_use]
+    pub fn whence(&self, key: &str) -> Option<String> {
+        place(self.0.find_metadata(key)?, key)
+    }
+}
+
+/// What is wrong, with key and place as the user wrote them.
+fn described(error: &figment::Error) -> String {
+    let key = error.path.join(".");
+    let mut text = error.kind.to_string();
+    if !key.is_empty() {
+        text.push_str(&format!(" for key {key}"));
+    }
+    if let Some(place) = error.metadata.as_ref().and_then(|metadata| place(metadata, &key)) {
+        text.push_str(&format!(" in {place}"));
+    }
+    text
+}
+
+fn place(origin: &Metadata, key: &str) -> Option<String> {
+    match &origin.source {
+        Some(figment::Source::File(path)) => Some(path.display().to_string()),
+        // Flags and defaults come from our own code.
+        Some(_) => None,
+        None => Some(format!("QUINTET_{}", key.to_ascii_uppercase().replace('.', "__"))),
     }
 }
 
@@ -352,7 +380,15 @@ mod tests {
             assert!(std::error::Error::source(&error).is_none(), "said once: {error:?}");
             jail.create_file("quintet.toml", "dta_dir = 1\n")?;
             let error = Source::load(None).unwrap().common().unwrap_err().to_string();
-            assert!(error.contains("dta_dir") && error.contains("quintet.toml"), "{error}");
+            assert!(error.contains(" for key dta_dir in ") && error.contains("quintet.toml"), "{error}");
+            jail.set_env("QUINTET_EVENTS__LIMIT", "x");
+            jail.create_file("quintet.toml", "data_dir = \"a\"\n")?;
+            let source = Source::load(None).unwrap();
+            let error = source.section::<Section>("events").unwrap_err().to_string();
+            assert!(error.ends_with(" for key events.limit in QUINTET_EVENTS__LIMIT"), "{error}");
+            assert_eq!(source.whence("events.limit").as_deref(), Some("QUINTET_EVENTS__LIMIT"));
+            assert!(source.whence("data_dir").unwrap().ends_with("quintet.toml"));
+            assert_eq!(source.with("events.names", "a").whence("events.names"), None);
             Ok(())
         });
     }
