@@ -36,7 +36,8 @@ pub(crate) async fn import(flags: ImportFlags) -> anyhow::Result<ExitCode> {
     let mut checkpoint = Checkpoint::open(&flags.file, client.url(), flags.restart)?;
     tell(&mut checkpoint);
     let mut lines = Lines::open(&flags.file)?;
-    lines.skip(checkpoint.lines())?;
+    let unread = |checkpoint: &Checkpoint| format!("{}: {}", flags.file.display(), stopped(checkpoint));
+    lines.skip(checkpoint.lines()).with_context(|| unread(&checkpoint))?;
     if checkpoint.lines() > 0 {
         say(&format!("going on after line {}", checkpoint.lines()));
     }
@@ -44,7 +45,8 @@ pub(crate) async fn import(flags: ImportFlags) -> anyhow::Result<ExitCode> {
     let mut upload =
         Upload { client, most_bytes: BATCH_BYTES, totals: Counts::default(), problems: Vec::new() };
     loop {
-        let batch = lines.batch(usize::from(flags.batch), upload.most_bytes)?;
+        let batch = lines.batch(usize::from(flags.batch), upload.most_bytes);
+        let batch = batch.with_context(|| unread(&checkpoint))?;
         let Some(last) = batch.last().map(|line| line.number) else { break };
         upload.send(batch).await.with_context(|| stopped(&checkpoint))?;
         checkpoint.put(last);

@@ -39,7 +39,7 @@ impl Lines {
             let open = File::open(file).with_context(|| file.display().to_string())?;
             Box::new(BufReader::with_capacity(1 << 16, open))
         };
-        let is_gzip = input.fill_buf()?.starts_with(&GZIP);
+        let is_gzip = input.fill_buf().with_context(|| file.display().to_string())?.starts_with(&GZIP);
         if is_gzip {
             input = Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(input)));
         }
