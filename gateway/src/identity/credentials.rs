@@ -24,10 +24,14 @@ pub(crate) enum Credentials {
 }
 
 impl Credentials {
-    /// Finds them in the headers.
+    /// Finds them in the headers. Two `Authorization` are none: whose counts would depend on who reads them.
     #[must_use]
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        if let Some(value) = headers.get(AUTHORIZATION) {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        if let Some(value) = values.next() {
+            if values.next().is_some() {
+                return Some(Self::Unusable);
+            }
             return Some(value.to_str().ok().and_then(Self::authorization).unwrap_or(Self::Unusable));
         }
         let token = headers.get("x-auth-token")?;
@@ -107,6 +111,15 @@ mod tests {
         );
         assert!(read("host", "x").is_none());
         assert!(read("authorization", "Bearer qa_x") == Some(Credentials::Token("qa_x".into())));
+    }
+
+    #[test]
+    fn two_authorizations_are_none() {
+        let mut headers = HeaderMap::new();
+        for token in ["qt_x", "qt_y"] {
+            headers.append(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        }
+        assert!(Credentials::read(&headers) == Some(Credentials::Unusable));
     }
 
     #[test]
