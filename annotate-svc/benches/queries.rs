@@ -126,7 +126,8 @@ fn serve(db: &Db) -> SocketAddr {
         let app = move || {
             let state = state.clone();
             App::new().configure(move |cfg| state.configure(cfg)).wrap_fn(|req, next| {
-                req.extensions_mut().insert(Principal { subject: "bench".into(), ..Principal::default() });
+                let permissions = vec!["...".to_owned()];
+                req.extensions_mut().insert(Principal { permissions, ..Principal::default() });
                 next.call(req)
             })
         };

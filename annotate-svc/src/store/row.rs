@@ -29,7 +29,7 @@ pub(super) fn column(field: Field) -> &'static str {
 type Types =
     (BigInt, Binary, BigInt, BigInt, BigInt, BigInt, Text, Text, Text, Text, Text, Text, Text, Text, BigInt);
 
-/// Lists are read by place: by name, a row costs more than all else about it.
+/// Lists are read by place: by name, a list takes a third longer.
 #[derive(Queryable, QueryableByName)]
 pub(super) struct Row {
     #[diesel(sql_type = BigInt)]
