@@ -150,6 +150,23 @@ async fn a_place_that_cannot_be_kept_does_not_stop_an_import() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_on_is_named() {
+    let home = Home::sqlite().unwrap();
+    let product = home.start(&[]).unwrap();
+    let whole =
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/notifications.ndjson.gz")).unwrap();
+    let cut = home.path().join("cut.gz");
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let folder = home.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    for file in [cut, folder] {
+        let output = import(&home, &product, &file);
+        assert!(!output.status.success());
+        assert!(words(&output).contains(file.to_str().unwrap()), "{}", words(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_goes_beyond_the_servers_page() {
     let home = Home::sqlite().unwrap();
     let settings = [("QUINTET_EVENTS__MAX_PAGE", "100"), ("QUINTET_EVENTS__DEFAULT_RETURN_LIMIT", "100")];

@@ -217,3 +217,14 @@ macro_rules! query_fragment {
 }
 query_fragment!(Pg);
 query_fragment!(Sqlite);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_text_holds_no_nul() {
+        assert_eq!(Bind::from("a\0b"), Bind::Text("a\u{fffd}b".into()));
+        assert_eq!(Bind::from("ab".to_owned()), Bind::Text("ab".into()));
+    }
+}

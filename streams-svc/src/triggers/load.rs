@@ -23,7 +23,7 @@ use crate::timex::Expression;
 /// Longest fire delay either way, a hundred years; longer ones are mistakes.
 const MAX_FIRE_DELAY_SECS: f64 = 100.0 * 365.0 * 86_400.0;
 
-/// Longest name of a trigger: as event types had in the original's tables (streams-events-v1.md, section 6).
+/// Longest name of a trigger: as event types had in the original's tables (streams-events-v1.md, section 8).
 const MAX_NAME_CHARS: usize = 255;
 
 /// Reads a file of trigger definitions.

@@ -365,6 +365,16 @@ fn wrong_definitions_are_refused_with_line_trigger_and_key() {
         ),
         (
             "state: done",
+            "state: {float: .nan}",
+            "triggers.yaml:8: trigger 't': fire_criteria[1].traits.state.float: a finite number is needed",
+        ),
+        (
+            "state: done",
+            "state: {numeric: '> 1e999'}",
+            "triggers.yaml:8: trigger 't': fire_criteria[1].traits.state.numeric: '> 1e999' compares with no number",
+        ),
+        (
+            "state: done",
             "state: {int: 1, float: 1}",
             "triggers.yaml:8: trigger 't': fire_criteria[1].traits.state: exactly one kind of comparison is needed",
         ),
