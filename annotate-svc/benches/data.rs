@@ -22,7 +22,7 @@ pub enum Engine {
     Postgres(String),
 }
 
-/// A store of the benchmark's own, removed at its end.
+/// A store of the benchmark's own, removed at its end unless it lies in the schema that `--schema` names.
 pub struct Store {
     pub db: Db,
     _folder: Option<tempfile::TempDir>,
@@ -51,8 +51,10 @@ pub fn open(engine: &Engine) -> Store {
             (Target::Sqlite { file: folder.path().join("bench.sqlite") }, Some(folder), None)
         }
         Engine::Postgres(url) => {
-            let schema = format!("bench_{}", Uuid::new_v4().simple());
-            (Target::postgres(url, &schema).unwrap(), None, Some((url.clone(), schema)))
+            let named = std::env::args().skip_while(|argument| argument != "--schema").nth(1);
+            let removed = named.is_none().then(|| format!("bench_{}", Uuid::new_v4().simple()));
+            let schema = named.or(removed.clone()).unwrap();
+            (Target::postgres(url, &schema).unwrap(), None, removed.map(|schema| (url.clone(), schema)))
         }
     };
     Store { db: Db::open(target, 8, MIGRATIONS).unwrap(), _folder: folder, schema }
@@ -60,7 +62,14 @@ pub fn open(engine: &Engine) -> Store {
 
 pub fn analyze(conn: &mut DbConn) {
     match conn {
-        DbConn::Postgres(conn) => conn.batch_execute("VACUUM ANALYZE").unwrap(),
+        DbConn::Postgres(conn) => {
+            conn.batch_execute("VACUUM ANALYZE").unwrap();
+            // Its pages are then where those of a server are that has run for a while.
+            let prewarm = "CREATE EXTENSION IF NOT EXISTS pg_prewarm SCHEMA public; \
+                 SELECT public.pg_prewarm(oid) FROM pg_class \
+                 WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'i')";
+            conn.batch_execute(prewarm).unwrap();
+        }
         // No ANALYZE: with its samples SQLite plans a statement anew for every value that is bound.
         DbConn::Sqlite(conn) => conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap(),
     }

@@ -80,45 +80,64 @@ fn having_words(conn: &DbConn, search: &Search, words: &Words, after: Option<Pla
     sql.once()
 }
 
-/// Windows from here on are planned with their own times. PostgreSQL's plan for all windows takes every one for short:
-/// it reads and sorts everything in it, also for the newest hundred of many years.
-const LONG_WINDOW: i64 = 8 * 24 * 3600 * 1_000_000;
-
 /// One range read for each class of durations, merged: annotations of a class that are active in the window start in
-/// a known range. Every read comes in the order of its index, so that both engines merge them and stop at the limit.
-/// PostgreSQL plans every read by itself, so each has to be told the order and the limit; SQLite would sort for that.
+/// a known range. Every read comes in the order of its index and ends at the limit.
 fn in_window(conn: &DbConn, search: &Search, after: Option<Place>, rows: usize) -> Sql {
     let (driver, others) = split(&search.conditions.fields);
-    let mut sql = Sql::default();
-    let mut binds = Binds::new(conn);
+    let mut part = Part { search, driver, others: &others, after, binds: Binds::new(conn) };
     let ending = ending(search.order, rows);
-    let (open, close) = match conn {
-        DbConn::Postgres(_) => ("(", format!("{ending})")),
-        DbConn::Sqlite(_) => ("", String::new()),
-    };
-    let index = match conn {
-        DbConn::Sqlite(_) => driver.map(named_index).unwrap_or_default(),
-        DbConn::Postgres(_) => String::new(),
-    };
-    for (class, longest) in LONGEST.iter().enumerate() {
-        sql.push(if class == 0 { "" } else { " UNION ALL " });
-        sql.push(&format!("{open}SELECT {COLUMNS} FROM annotations{index} WHERE span = {class}"));
-        active(&mut sql, &mut binds, search.window);
-        sql.push(" AND start_us >= ");
-        binds.push(&mut sql, search.window.start.into());
-        sql.push(&format!(" - {longest}"));
-        if let Some(condition) = driver {
-            indexed(&mut sql, &mut binds, condition);
+    let mut sql = Sql::default();
+    match conn {
+        // Planned once for all classes: as a part of the statement for each, planning takes longer than reading.
+        DbConn::Postgres(_) => {
+            let classes = LONGEST.iter().enumerate().map(|(class, longest)| format!("({class}, {longest})"));
+            let classes: Vec<String> = classes.collect();
+            sql.push(&format!(
+                "SELECT found.* FROM (VALUES {}) AS class (span, longest), ",
+                classes.join(", ")
+            ));
+            sql.push(&format!("LATERAL (SELECT {COLUMNS} FROM annotations WHERE "));
+            part.push(&mut sql, "class.span", "class.longest");
+            sql.push(&ending).push(") AS found");
         }
-        plain(&mut sql, &mut binds, &others);
-        beyond(&mut sql, &mut binds, search.order, after);
-        sql.push(&close);
-        binds.repeat();
+        // Nothing but the parts: SQLite then merges them as they come. With an order of its own it would sort each.
+        DbConn::Sqlite(_) => {
+            let index = driver.map(named_index).unwrap_or_default();
+            for (class, longest) in LONGEST.iter().enumerate() {
+                sql.push(if class == 0 { "" } else { " UNION ALL " });
+                sql.push(&format!("SELECT {COLUMNS} FROM annotations{index} WHERE "));
+                part.push(&mut sql, &class.to_string(), &longest.to_string());
+            }
+        }
     }
     sql.push(&ending);
-    let window = search.window.end.saturating_sub(search.window.start);
-    let is_long = matches!(conn, DbConn::Postgres(_)) && window > LONG_WINDOW;
-    if others.len() > 1 || is_long { sql.once() } else { sql }
+    if others.len() > 1 { sql.once() } else { sql }
+}
+
+/// What is asked of the annotations of one class.
+struct Part<'a> {
+    search: &'a Search,
+    driver: Option<&'a Condition>,
+    others: &'a [&'a Condition],
+    after: Option<Place>,
+    binds: Binds,
+}
+
+impl Part<'_> {
+    fn push(&mut self, sql: &mut Sql, class: &str, longest: &str) {
+        let Self { search, driver, others, after, binds } = self;
+        sql.push(&format!("span = {class}"));
+        active(sql, binds, search.window);
+        sql.push(" AND start_us >= ");
+        binds.push(sql, search.window.start.into());
+        sql.push(&format!(" - {longest}"));
+        if let Some(condition) = driver {
+            indexed(sql, binds, condition);
+        }
+        plain(sql, binds, others);
+        beyond(sql, binds, search.order, *after);
+        binds.repeat();
+    }
 }
 
 /// The condition to read an index by, and the others, in one order whatever the client's.
@@ -259,7 +278,7 @@ mod tests {
         {
             let condition = Condition { field, verb: Verb::Is, value: value.to_owned() };
             let not = Condition { field: Field::Owner, verb: Verb::IsNot, value: "y".to_owned() };
-            let mut search = Search { window: Window { start: 0, end: LONG_WINDOW }, ..Search::default() };
+            let mut search = Search { window: Window { start: 0, end: 86_400_000_000 }, ..Search::default() };
             search.conditions.fields = vec![not, condition];
             let steps = db.write_blocking(|conn| plan(conn, &search)).unwrap();
             let own = if value.is_empty() && field == Field::Url { "time" } else { column(field) };
