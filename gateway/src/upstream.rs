@@ -1,6 +1,6 @@
 //! The services behind the gateway: which replicas each has, which of them to ask, and the connections to them.
 //!
-//! What all workers share ([`Replica`]: load, breaker) are plain counters. What a worker needs for itself
+//! What all workers share ([`replica::Replica`]: load, breaker) are plain counters. What a worker needs for itself
 //! ([`Backend`]: connections, retry budget) is its own, so that no request waits for a lock.
 
 mod backend;

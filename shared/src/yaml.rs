@@ -4,7 +4,7 @@
 //! plain scalars get the type `PyYAML` gives them (`scalar`). What a file means is for its reader; this
 //! module helps to refuse it well: `event_definitions.yaml:12: traits: …`.
 //!
-//! Sizes are bounded (see [`load`]), so a hostile file is refused, not expanded.
+//! Sizes are bounded (see [`load()`]), so a hostile file is refused, not expanded.
 
 mod load;
 mod scalar;

@@ -1,6 +1,6 @@
 //! Triggers: which events belong into which stream, and when a stream is ready.
 //!
-//! `triggers.yaml` becomes [`Triggers`] ([`load`]); a [`Matcher`] sorts events by them; [`FireCounts`]
+//! `triggers.yaml` becomes [`Triggers`] ([`load()`]); a [`Matcher`] sorts events by them; [`FireCounts`]
 //! remembers, for one stream, how far its fire criteria are met. Nothing here knows stored streams.
 
 mod comparison;
