@@ -84,7 +84,7 @@ pub fn list_annotations(
     let mut found = Vec::new();
     let mut search = search.clone();
     narrow(conn, &mut search)?;
-    if search.conditions.is_impossible || most == 0 {
+    if search.is_impossible() || most == 0 {
         return Ok(Page { found, next: None });
     }
     let by_words = is_rare(conn, &search)?;
@@ -122,7 +122,7 @@ pub fn list_annotations(
 /// # Errors
 /// When the database fails.
 pub fn list_relevant(conn: &mut DbConn, search: &Search, most: usize) -> Result<Vec<Stored>, StoreError> {
-    if search.conditions.is_impossible {
+    if search.is_impossible() {
         return Ok(Vec::new());
     }
     let sql = statement::relevant(conn, search, most);
@@ -172,6 +172,11 @@ impl Search {
         !self.conditions.is_impossible
             && self.conditions.fields.iter().all(meets)
             && self.meets(stored, false)
+    }
+
+    /// Whether it is known without a look that nothing is found.
+    fn is_impossible(&self) -> bool {
+        self.conditions.is_impossible || self.visible.named().is_some_and(<[_]>::is_empty)
     }
 
     /// Whether some rows that the statement finds have to be left out afterwards.

@@ -5,14 +5,16 @@ use super::search::{Order, Place, Search};
 use super::span::LONGEST;
 use crate::model::{Condition, Field, Verb, Window, Words};
 use shared::db::{Bind, DbConn, Sql};
+use uuid::Uuid;
 
 /// Messages with given words are counted up to here; more, and the words are not the best way in.
 pub(super) const WORD_PROBE: i64 = 2000;
 
 /// One page of a list.
 pub(super) fn list(conn: &DbConn, search: &Search, by_words: bool, after: Option<Place>, rows: usize) -> Sql {
-    match &search.conditions.words {
-        Some(words) if by_words => having_words(conn, search, words, after, rows),
+    match (&search.conditions.words, search.visible.named()) {
+        (Some(words), _) if by_words => having_words(conn, search, words, after, rows),
+        (_, Some(ids)) => among(conn, search, ids, after, rows),
         _ => in_window(conn, search, after, rows),
     }
 }
@@ -76,6 +78,23 @@ fn having_words(conn: &DbConn, search: &Search, words: &Words, after: Option<Pla
     let conditions: Vec<&Condition> = search.conditions.fields.iter().collect();
     plain(&mut sql, binds, &conditions);
     beyond(&mut sql, binds, search.order, after);
+    sql.push(&ending(search.order, rows));
+    sql.once()
+}
+
+/// Starts from the few annotations that the caller may see.
+fn among(conn: &DbConn, search: &Search, ids: &[Uuid], after: Option<Place>, rows: usize) -> Sql {
+    let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM annotations WHERE id IN ("));
+    let mut binds = Binds::new(conn);
+    for (place, id) in ids.iter().enumerate() {
+        sql.push(if place == 0 { "" } else { ", " });
+        binds.push(&mut sql, id.as_bytes().to_vec().into());
+    }
+    sql.push(")");
+    active(&mut sql, &mut binds, search.window);
+    let conditions: Vec<&Condition> = search.conditions.fields.iter().collect();
+    plain(&mut sql, &mut binds, &conditions);
+    beyond(&mut sql, &mut binds, search.order, after);
     sql.push(&ending(search.order, rows));
     sql.once()
 }

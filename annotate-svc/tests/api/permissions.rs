@@ -80,37 +80,50 @@ async fn every_list_shows_only_what_the_caller_may_read() {
         ids.push(rig.create(json!({"Message": message, "Owner": owner, "StartDate": 100})).await);
         expected.push(message);
     }
-    let held = format!("annotations->{}->get annotations->{}->_", ids[0], ids[2]);
+    let few = format!("annotations->{}->get annotations->{}->_", ids[0], ids[2]);
+    // So many that they are not looked up one by one.
+    let others = (0..1000).map(|id| format!(" annotations->{}->get", uuid::Uuid::from_u128(id)));
+    let many = others.fold(few.clone(), |all, held| all + &held);
     let window = "StartDate=0&EndDate=200";
-    for uri in [
-        format!("/annotation/query?{window}"),
-        format!("/annotation/query?{window}&Message=disk"),
-        format!("/annotation/query?{window}&Message=disk&order=relevance"),
-        format!("/annotation/query?{window}&filter=message:disk*&limit=10"),
-    ] {
-        let list = ask(&rig, &held, "GET", &uri, Value::Null).await.ok();
-        let mut found: Vec<&str> =
-            list.as_array().unwrap().iter().map(|found| found["Message"].as_str().unwrap()).collect();
-        found.sort_unstable();
-        assert_eq!(found, ["disk fine", "disk full"], "{uri}");
+    for held in [few, many] {
+        for uri in [
+            format!("/annotation/query?{window}"),
+            format!("/annotation/query?{window}&Message=disk"),
+            format!("/annotation/query?{window}&Message=disk&order=relevance"),
+            format!("/annotation/query?{window}&filter=message:disk*&limit=10"),
+        ] {
+            let list = ask(&rig, &held, "GET", &uri, Value::Null).await.ok();
+            let mut found: Vec<&str> =
+                list.as_array().unwrap().iter().map(|found| found["Message"].as_str().unwrap()).collect();
+            found.sort_unstable();
+            assert_eq!(found, ["disk fine", "disk full"], "{uri}");
+        }
+        let values = |query: &'static str| format!("/annotation/values/Owner{query}");
+        for uri in [values(""), values("?StartDate=0&EndDate=200")] {
+            assert_eq!(ask(&rig, &held, "GET", &uri, Value::Null).await.ok(), json!(["dev", "sre"]), "{uri}");
+        }
+        let stats = ask(&rig, &held, "GET", &format!("/annotation/stats?{window}"), Value::Null).await.ok();
+        assert_eq!(stats["Count"], 2);
+        let uri = format!("/annotation/table?{window}&columns=owner");
+        let table = ask(&rig, &held, "GET", &uri, Value::Null).await.ok();
+        assert_eq!(table["Rows"].as_array().unwrap().len(), 2);
+        let grafana = ask(&rig, &held, "GET", "/api/annotations?from=0&to=200000", Value::Null).await.ok();
+        assert_eq!(grafana.as_array().unwrap().len(), 2);
+        let graphite = ask(&rig, &held, "GET", "/events/get_data?from=0&until=200", Value::Null).await.ok();
+        assert_eq!(graphite.as_array().unwrap().len(), 2);
+        let range = json!({"from": "1970-01-01T00:00:00.000Z", "to": "1970-01-01T00:10:00.000Z"});
+        let asked = json!({"range": range, "annotation": {"name": "n", "query": ""}});
+        let shown = ask(&rig, &held, "POST", "/annotations", asked).await.ok();
+        assert_eq!(shown.as_array().unwrap().len(), 2);
+        let page = |cursor: String| format!("/annotation/query?{window}&limit=1&order=newest{cursor}");
+        let first = ask(&rig, &held, "GET", &page(String::new()), Value::Null).await;
+        let next = first.header("x-next-cursor").unwrap();
+        let second = ask(&rig, &held, "GET", &page(format!("&cursor={next}")), Value::Null).await;
+        assert_eq!(second.header("x-next-cursor"), None);
+        let mut pages = [first.ok(), second.ok()].map(|page| page[0]["Message"].as_str().unwrap().to_owned());
+        pages.sort_unstable();
+        assert_eq!(pages, ["disk fine", "disk full"]);
     }
-    let values = |query: &'static str| format!("/annotation/values/Owner{query}");
-    for uri in [values(""), values("?StartDate=0&EndDate=200")] {
-        assert_eq!(ask(&rig, &held, "GET", &uri, Value::Null).await.ok(), json!(["dev", "sre"]), "{uri}");
-    }
-    let stats = ask(&rig, &held, "GET", &format!("/annotation/stats?{window}"), Value::Null).await.ok();
-    assert_eq!(stats["Count"], 2);
-    let uri = format!("/annotation/table?{window}&columns=owner");
-    let table = ask(&rig, &held, "GET", &uri, Value::Null).await.ok();
-    assert_eq!(table["Rows"].as_array().unwrap().len(), 2);
-    let grafana = ask(&rig, &held, "GET", "/api/annotations?from=0&to=200000", Value::Null).await.ok();
-    assert_eq!(grafana.as_array().unwrap().len(), 2);
-    let graphite = ask(&rig, &held, "GET", "/events/get_data?from=0&until=200", Value::Null).await.ok();
-    assert_eq!(graphite.as_array().unwrap().len(), 2);
-    let range = json!({"from": "1970-01-01T00:00:00.000Z", "to": "1970-01-01T00:10:00.000Z"});
-    let asked = json!({"range": range, "annotation": {"name": "n", "query": ""}});
-    let shown = ask(&rig, &held, "POST", "/annotations", asked).await.ok();
-    assert_eq!(shown.as_array().unwrap().len(), 2);
     // Nothing held, nothing shown, and no error.
     let uri = format!("/annotation/query?{window}");
     assert_eq!(ask(&rig, "cloud->annotations->list", "GET", &uri, Value::Null).await.ok(), json!([]));
