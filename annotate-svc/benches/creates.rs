@@ -13,7 +13,7 @@
 
 mod data;
 
-use annotate_svc::store::{self, StoreError};
+use annotate_svc::store::{self, DbError};
 use data::{Engine, annotations, create, open};
 use shared::clock::{Clock, SystemClock};
 use shared::config::{Common, Secret};
@@ -66,8 +66,8 @@ fn without_http(engine: &Engine, seconds: u64) -> f64 {
         let db = store.db.clone();
         Box::new(move |place| {
             let write = create(annotations(place..place + 1, 8_000_000));
-            db.write_blocking(|conn| store::apply(conn, &[write], client as i64))
-                .map_err(|cause: StoreError| cause)
+            db.write_blocking(|conn| store::apply(conn, &[write], client as i16))
+                .map_err(|cause: DbError| cause)
                 .unwrap();
         })
     })

@@ -22,7 +22,7 @@ use actix_web::{App, HttpMessage, HttpServer};
 use annotate_svc::State;
 use annotate_svc::config::Config;
 use annotate_svc::model::{Condition, Conditions, Field, Filter, Verb, Window, Words};
-use annotate_svc::store::{self, Order, Search, StoreError};
+use annotate_svc::store::{self, DbError, Order, Search};
 use data::{BASE, DAY, DAYS, Engine, annotations, create, mixed, open};
 use http::Client;
 use shared::clock::SystemClock;
@@ -62,14 +62,13 @@ fn measure(engine: &Engine, rows: usize) {
             store::apply(conn, &[create(batch)], 0)?;
         }
         data::analyze(conn);
-        Ok::<_, StoreError>(started.elapsed().as_secs_f64())
+        Ok::<_, DbError>(started.elapsed().as_secs_f64())
     });
     println!("\n{engine:?}: {rows} annotations loaded at {:.0}/s", rows as f64 / loaded.unwrap());
     println!("over the database's own connection");
     let mut table = Table::default();
     for (name, query) in queries(rows) {
-        let times =
-            store.db.write_blocking(|conn| Ok::<_, StoreError>(times(|run| query(conn, run)))).unwrap();
+        let times = store.db.write_blocking(|conn| Ok::<_, DbError>(times(|run| query(conn, run)))).unwrap();
         table.line(name, times);
     }
     println!("over HTTP");

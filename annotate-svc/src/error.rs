@@ -3,10 +3,11 @@
 
 use crate::engine::WriteError;
 use crate::model::{EndsBeforeStart, FilterError, QueryError, Unreadable};
-use crate::store::{Refusal, StoreError};
+use crate::store::Refusal;
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
 use shared::body::BodyError;
+use shared::commit::CommitError;
 use shared::db::DbError;
 
 /// Everything a request can fail with.
@@ -72,21 +73,13 @@ impl From<DbError> for Error {
     }
 }
 
-impl From<StoreError> for Error {
-    fn from(cause: StoreError) -> Self {
-        match cause {
-            StoreError::Database(cause) => cause.into(),
-        }
-    }
-}
-
 impl From<WriteError> for Error {
     fn from(cause: WriteError) -> Self {
         match cause {
             WriteError::Refused(refusal) => refusal.into(),
-            WriteError::Busy => Self::Unavailable(cause.to_string()),
-            WriteError::Unavailable(cause) => Self::Unavailable(cause),
-            WriteError::Storage(cause) => Self::Storage(cause),
+            WriteError::Failed(CommitError::Busy) => Self::Unavailable(cause.to_string()),
+            WriteError::Failed(CommitError::Unavailable(cause)) => Self::Unavailable(cause),
+            WriteError::Failed(CommitError::Storage(cause)) => Self::Storage(cause),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What a v1 request can fail with; v2 has its own shapes in `api/v2/error.rs`.
 
-use crate::engine::IngestError;
 use crate::store::StoreError;
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
 use shared::body::BodyError;
+use shared::commit::CommitError;
 use shared::db::DbError;
 
 /// Everything a v1 or internal request can fail with (streams-events-v1.md, section 1).
@@ -62,12 +62,12 @@ impl From<StoreError> for Error {
     }
 }
 
-impl From<IngestError> for Error {
-    fn from(cause: IngestError) -> Self {
+impl From<CommitError> for Error {
+    fn from(cause: CommitError) -> Self {
         match cause {
-            IngestError::Busy => Self::Unavailable(cause.to_string()),
-            IngestError::Unavailable(cause) => Self::Unavailable(cause),
-            IngestError::Storage(cause) => Self::Storage(cause),
+            CommitError::Busy => Self::Unavailable(cause.to_string()),
+            CommitError::Unavailable(cause) => Self::Unavailable(cause),
+            CommitError::Storage(cause) => Self::Storage(cause),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What two services already use and no API owns: the database door, configuration loading, server start and
+//! What two services already use and no API owns: the database door, group commit, configuration loading, server start and
 //! stop, logging, health and metrics, signed identity, secrets, the clock, and five small readers (globs, YAML with
 //! line numbers, ISO 8601 times, time expressions, the header `Accept`).
 //!
@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod body;
 pub mod clock;
+pub mod commit;
 pub mod config;
 pub mod connection;
 pub mod datetime;

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::model::{Field, Filter, Parameters, Visible, Window};
-use crate::store::{self, Page, Place, Search, StoreError, Stored};
+use crate::store::{self, DbError, Page, Place, Search, Stored};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
@@ -51,7 +51,7 @@ impl Reading {
     /// Runs a query.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&mut DbConn) -> Result<T, StoreError> + Send + 'static,
+        query: impl FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, Error> {
         self.db.read(move |conn| query(conn).map_err(Error::from)).await
     }

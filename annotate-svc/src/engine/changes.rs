@@ -3,7 +3,7 @@
 //! it had reached; the store still has what it missed.
 
 use crate::engine::Writes;
-use crate::store::{Archived, Cursor, StoreError, last_change, list_changes};
+use crate::store::{Archived, Cursor, DbError, last_change, list_changes};
 use shared::db::Db;
 use shared::stop::Stop;
 use std::collections::VecDeque;
@@ -71,7 +71,7 @@ pub enum Ended {
     TooSlow,
     /// The store cannot be read.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] DbError),
     /// The service stops.
     #[error("the service is stopping")]
     Stopping,
@@ -108,7 +108,7 @@ impl Changes {
     }
 
     /// Reads a page into the ring; answers whether there may be more at once.
-    async fn read(&self) -> Result<bool, StoreError> {
+    async fn read(&self) -> Result<bool, DbError> {
         let end = self.lock().end();
         let Some(end) = end else {
             let last = self.db.read(last_change).await?;
@@ -131,7 +131,7 @@ impl Changes {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn listen(&self, after: Option<Cursor>) -> Result<Option<Listener>, StoreError> {
+    pub async fn listen(&self, after: Option<Cursor>) -> Result<Option<Listener>, DbError> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Ok(None) };
         let moved = self.moved.subscribe();
         self.moved.send_modify(|count| *count += 1);
@@ -227,7 +227,7 @@ impl Listener {
     }
 
     /// What the store has after the listener's place. An empty answer means that the ring's beginning is reached.
-    async fn stored(&mut self) -> Result<Vec<Arc<Archived>>, StoreError> {
+    async fn stored(&mut self) -> Result<Vec<Arc<Archived>>, DbError> {
         let after = self.cursor;
         let found = self.changes.db.read(move |conn| list_changes(conn, after, PAGE)).await?;
         if found.is_empty() {

@@ -2,9 +2,7 @@
 //! keys, and counters that count nothing.
 
 use crate::State;
-use crate::store::{
-    StoreError, delete_ended_before, delete_history_before, delete_keys_before, merge_counters,
-};
+use crate::store::{DbError, delete_ended_before, delete_history_before, delete_keys_before, merge_counters};
 use chrono::{DateTime, Duration as Age, Utc};
 use shared::clock::SharedClock;
 use shared::stop::Stop;
@@ -41,7 +39,7 @@ pub async fn retain(state: State, clock: SharedClock, stop: Stop) {
 ///
 /// # Errors
 /// When the database fails; nothing is removed then.
-pub async fn step(state: &State, now: DateTime<Utc>) -> Result<usize, StoreError> {
+pub async fn step(state: &State, now: DateTime<Utc>) -> Result<usize, DbError> {
     let annotations = cutoff(now, state.config.annotation_time_to_live_secs);
     let history = cutoff(now, state.config.history_time_to_live_secs);
     let keys = (now - Age::hours(KEY_HOURS)).timestamp_micros();
@@ -54,7 +52,7 @@ pub async fn step(state: &State, now: DateTime<Utc>) -> Result<usize, StoreError
             removed += delete_history_before(conn, cutoff, STEP)?;
         }
         removed += delete_keys_before(conn, keys, STEP)?;
-        Ok::<_, StoreError>(removed + merge_counters(conn, STEP)?)
+        Ok::<_, DbError>(removed + merge_counters(conn, STEP)?)
     };
     state.db.write(removal).await
 }

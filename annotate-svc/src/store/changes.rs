@@ -4,7 +4,7 @@
 //! others and deletions in `annotation_history`. On PostgreSQL numbers are given when a transaction begins to write,
 //! so only those below the oldest running one are shown: what is shown never gets a neighbour in front of it.
 
-use super::StoreError;
+use super::DbError;
 use super::find::Versioned;
 use super::history::{Archived, HISTORY, HistoryRow};
 use super::row::{COLUMNS, load, number};
@@ -53,7 +53,7 @@ impl FromStr for Cursor {
 ///
 /// # Errors
 /// When the database fails.
-pub fn last_change(conn: &mut DbConn) -> Result<Cursor, StoreError> {
+pub fn last_change(conn: &mut DbConn) -> Result<Cursor, DbError> {
     Ok(Cursor { change: bound(conn)? - 1, id: Uuid::max(), version: i64::MAX })
 }
 
@@ -61,7 +61,7 @@ pub fn last_change(conn: &mut DbConn) -> Result<Cursor, StoreError> {
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_changes(conn: &mut DbConn, after: Cursor, most: usize) -> Result<Vec<Archived>, StoreError> {
+pub fn list_changes(conn: &mut DbConn, after: Cursor, most: usize) -> Result<Vec<Archived>, DbError> {
     let bound = bound(conn)?;
     // The present versions first: what is replaced meanwhile is in the history then.
     let select = format!("SELECT {COLUMNS}, {} FROM annotations", Versioned::COLUMNS);
@@ -86,7 +86,7 @@ fn part(select: &str, after: Cursor, bound: i64, most: usize) -> Sql {
 }
 
 /// All changes below this number can be seen, and no other will be added below it.
-fn bound(conn: &mut DbConn) -> Result<i64, StoreError> {
+fn bound(conn: &mut DbConn) -> Result<i64, DbError> {
     let sql = match conn {
         DbConn::Postgres(_) => {
             "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS number"

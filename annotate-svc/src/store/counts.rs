@@ -1,6 +1,6 @@
 //! Counters of values: which values a field has, and how many annotations have each.
 
-use super::StoreError;
+use super::DbError;
 use super::row::{execute, load};
 use crate::model::{Field, Texts};
 use diesel::QueryableByName;
@@ -29,7 +29,7 @@ impl Counts {
     }
 
     /// Writes them into the counters of `shard`.
-    pub(super) fn save(self, conn: &mut DbConn, shard: i64) -> Result<(), StoreError> {
+    pub(super) fn save(self, conn: &mut DbConn, shard: i64) -> Result<(), DbError> {
         for ((field, key), (value, step)) in self.0.into_iter().filter(|(_, (_, step))| *step != 0) {
             let mut sql =
                 Sql::new("INSERT INTO field_values (field, value_key, shard, value, annotations) VALUES (");
@@ -72,7 +72,7 @@ struct Counted {
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_values(conn: &mut DbConn, field: Field, most: usize) -> Result<Vec<(String, i64)>, StoreError> {
+pub fn list_values(conn: &mut DbConn, field: Field, most: usize) -> Result<Vec<(String, i64)>, DbError> {
     let Some(field) = number(field) else { return Ok(Vec::new()) };
     // sum(bigint) is numeric on PostgreSQL.
     let mut sql = Sql::new(

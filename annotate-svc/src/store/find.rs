@@ -1,6 +1,6 @@
 //! Single annotations.
 
-use super::StoreError;
+use super::DbError;
 use super::history::Archived;
 use super::row::{COLUMNS, Row, load, load_stored};
 use crate::model::Stored;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// When the database fails.
-pub fn find_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Stored>, StoreError> {
+pub fn find_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Stored>, DbError> {
     let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM annotations WHERE id = "));
     sql.bind(id.as_bytes().to_vec());
     Ok(load_stored(conn, sql)?.into_iter().next())
@@ -23,7 +23,7 @@ pub fn find_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Stored>, St
 ///
 /// # Errors
 /// When the database fails.
-pub fn find_numbered(conn: &mut DbConn, seq: i64) -> Result<Option<Stored>, StoreError> {
+pub fn find_numbered(conn: &mut DbConn, seq: i64) -> Result<Option<Stored>, DbError> {
     let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM annotations WHERE seq = "));
     sql.bind(seq);
     Ok(load_stored(conn, sql)?.into_iter().next())
@@ -60,12 +60,12 @@ impl From<Versioned> for Archived {
 }
 
 /// The annotation of this id with how its version came about.
-pub(super) fn find_version(conn: &mut DbConn, id: Uuid) -> Result<Option<Archived>, StoreError> {
+pub(super) fn find_version(conn: &mut DbConn, id: Uuid) -> Result<Option<Archived>, DbError> {
     versioned(conn, id, "")
 }
 
 /// The same; nobody else changes it until the transaction ends.
-pub(super) fn lock_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Archived>, StoreError> {
+pub(super) fn lock_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Archived>, DbError> {
     let lock = match conn {
         DbConn::Postgres(_) => " FOR UPDATE",
         DbConn::Sqlite(_) => "",
@@ -73,7 +73,7 @@ pub(super) fn lock_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Arch
     versioned(conn, id, lock)
 }
 
-fn versioned(conn: &mut DbConn, id: Uuid, lock: &str) -> Result<Option<Archived>, StoreError> {
+fn versioned(conn: &mut DbConn, id: Uuid, lock: &str) -> Result<Option<Archived>, DbError> {
     let mut sql = Sql::new(&format!("SELECT {COLUMNS}, {} FROM annotations WHERE id = ", Versioned::COLUMNS));
     sql.bind(id.as_bytes().to_vec()).push(lock);
     Ok(load::<Versioned>(conn, sql)?.into_iter().next().map(Archived::from))

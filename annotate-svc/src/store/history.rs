@@ -1,6 +1,6 @@
 //! Versions that were replaced, and deletions.
 
-use super::StoreError;
+use super::DbError;
 use super::row::{execute, load};
 use crate::model::Stored;
 use diesel::QueryableByName;
@@ -57,7 +57,7 @@ impl HistoryRow {
 }
 
 /// Keeps a version.
-pub(super) fn archive(conn: &mut DbConn, version: &Archived) -> Result<(), StoreError> {
+pub(super) fn archive(conn: &mut DbConn, version: &Archived) -> Result<(), DbError> {
     let Archived { stored, action, at, by, change } = version;
     let mut sql = Sql::new(
         "INSERT INTO annotation_history (id, version, change, action, changed_us, changed_by, document) VALUES (",
@@ -69,7 +69,7 @@ pub(super) fn archive(conn: &mut DbConn, version: &Archived) -> Result<(), Store
 }
 
 /// The last version of a deleted annotation, locked, so that of two restorations one waits for the other.
-pub(super) fn lock_last(conn: &mut DbConn, id: Uuid) -> Result<Option<Archived>, StoreError> {
+pub(super) fn lock_last(conn: &mut DbConn, id: Uuid) -> Result<Option<Archived>, DbError> {
     let mut sql = Sql::new(HISTORY);
     sql.push(" WHERE id = ").bind(id.as_bytes().to_vec()).push(" ORDER BY version DESC LIMIT 1");
     if let DbConn::Postgres(_) = conn {
@@ -88,7 +88,7 @@ pub fn list_versions(
     id: Uuid,
     before: i64,
     most: usize,
-) -> Result<Vec<Archived>, StoreError> {
+) -> Result<Vec<Archived>, DbError> {
     // The present version first: if it is replaced meanwhile, the history has it.
     let present = super::find::find_version(conn, id)?.filter(|present| present.stored.version < before);
     let mut sql = Sql::new(HISTORY);

@@ -1,6 +1,6 @@
 //! New rows of `annotations`.
 
-use super::StoreError;
+use super::DbError;
 use super::row::{column, load, tags_text};
 use super::span::span;
 use crate::model::{Annotation, Field, tsvector, words};
@@ -23,7 +23,7 @@ pub(super) struct NewRow<'a> {
 }
 
 /// Inserts rows; answers their numbers in the order given.
-pub(super) fn insert(conn: &mut DbConn, rows: &[NewRow<'_>]) -> Result<Vec<i64>, StoreError> {
+pub(super) fn insert(conn: &mut DbConn, rows: &[NewRow<'_>]) -> Result<Vec<i64>, DbError> {
     match conn {
         DbConn::Postgres(_) => insert_batch(conn, rows),
         DbConn::Sqlite(conn) => rows.iter().map(|row| insert_row(conn, row)).collect(),
@@ -47,7 +47,7 @@ struct New {
 }
 
 /// PostgreSQL: all rows in one statement with one value, prepared once for every number of rows.
-fn insert_batch(conn: &mut DbConn, rows: &[NewRow<'_>]) -> Result<Vec<i64>, StoreError> {
+fn insert_batch(conn: &mut DbConn, rows: &[NewRow<'_>]) -> Result<Vec<i64>, DbError> {
     let is_numbered = rows.iter().any(|row| row.seq.is_some());
     let (seq, overriding) = if is_numbered { ("seq, ", " OVERRIDING SYSTEM VALUE") } else { ("", "") };
     let mut sql = Sql::new(&format!(
@@ -90,7 +90,7 @@ fn object(row: &NewRow<'_>) -> Value {
 }
 
 /// SQLite: row by row with prepared statements, which is as fast as the engine goes inside a transaction.
-fn insert_row(conn: &mut SqliteConnection, row: &NewRow<'_>) -> Result<i64, StoreError> {
+fn insert_row(conn: &mut SqliteConnection, row: &NewRow<'_>) -> Result<i64, DbError> {
     use crate::schema::annotations::dsl;
     let Annotation { id, texts, start, end, tags } = row.annotation;
     let values = (
@@ -121,7 +121,7 @@ fn insert_row(conn: &mut SqliteConnection, row: &NewRow<'_>) -> Result<i64, Stor
 }
 
 /// SQLite: puts a message's words into the index of words.
-pub(super) fn insert_words(conn: &mut SqliteConnection, seq: i64, message: &str) -> Result<(), StoreError> {
+pub(super) fn insert_words(conn: &mut SqliteConnection, seq: i64, message: &str) -> Result<(), DbError> {
     let mut sql = Sql::new("INSERT INTO annotation_words (rowid, words) VALUES (");
     sql.bind(seq).push(", ").bind(words(message).join(" ")).push(")");
     sql.execute(conn)?;
@@ -129,7 +129,7 @@ pub(super) fn insert_words(conn: &mut SqliteConnection, seq: i64, message: &str)
 }
 
 /// SQLite: takes a message's words out of the index of words.
-pub(super) fn delete_words(conn: &mut SqliteConnection, seq: i64) -> Result<(), StoreError> {
+pub(super) fn delete_words(conn: &mut SqliteConnection, seq: i64) -> Result<(), DbError> {
     let mut sql = Sql::new("DELETE FROM annotation_words WHERE rowid = ");
     sql.bind(seq);
     sql.execute(conn)?;

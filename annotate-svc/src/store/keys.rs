@@ -1,6 +1,6 @@
 //! Writes that came with an `Idempotency-Key`, and their answers.
 
-use super::StoreError;
+use super::DbError;
 use super::row::{execute, load};
 use super::write::IdempotencyKey;
 use crate::model::Stored;
@@ -32,7 +32,7 @@ pub(super) fn claim(
     subject: &str,
     key: &IdempotencyKey,
     at: i64,
-) -> Result<Claim, StoreError> {
+) -> Result<Claim, DbError> {
     let mut sql =
         Sql::new("INSERT INTO idempotency_keys (subject, name, fingerprint, created_us, answer) VALUES (");
     sql.bind(subject).push(", ").bind(key.name.as_str()).push(", ").bind(key.fingerprint.clone());
@@ -55,14 +55,14 @@ pub(super) fn save_answer(
     subject: &str,
     key: &IdempotencyKey,
     stored: &[Stored],
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let mut sql = Sql::new("UPDATE idempotency_keys SET answer = ");
     sql.bind(serde_json::to_string(stored).unwrap_or_default()).append(of(subject, key));
     execute(conn, sql).map(|_rows| ())
 }
 
 /// Gives a key free.
-pub(super) fn release(conn: &mut DbConn, subject: &str, key: &IdempotencyKey) -> Result<(), StoreError> {
+pub(super) fn release(conn: &mut DbConn, subject: &str, key: &IdempotencyKey) -> Result<(), DbError> {
     let mut sql = Sql::new("DELETE FROM idempotency_keys");
     sql.append(of(subject, key));
     execute(conn, sql).map(|_rows| ())

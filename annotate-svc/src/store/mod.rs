@@ -36,25 +36,12 @@ pub use search::{Order, Page, Place, Search, list_annotations, list_relevant};
 pub use write::{Change, Guard, IdempotencyKey, Refusal, Write, Written, apply};
 
 pub use crate::model::Stored;
+pub use shared::db::DbError;
 
-use shared::db::{DbError, Migrations, embed_migrations};
+use shared::db::{Migrations, embed_migrations};
 
 /// The service's tables.
 pub const MIGRATIONS: Migrations = Migrations {
     sqlite: embed_migrations!("migrations/sqlite"),
     postgres: embed_migrations!("migrations/postgres"),
 };
-
-/// Why a query gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database failed or is away.
-    #[error(transparent)]
-    Database(#[from] DbError),
-}
-
-impl From<diesel::result::Error> for StoreError {
-    fn from(cause: diesel::result::Error) -> Self {
-        Self::Database(cause.into())
-    }
-}

@@ -1,6 +1,6 @@
 //! Removal of what is old, in small steps.
 
-use super::StoreError;
+use super::DbError;
 use super::counts::Counts;
 use super::row::{COLUMNS, execute, load, load_stored};
 use super::span::LONGEST;
@@ -13,7 +13,7 @@ use shared::db::{DbConn, Sql};
 ///
 /// # Errors
 /// When the database fails; nothing is removed then.
-pub fn delete_ended_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Result<usize, StoreError> {
+pub fn delete_ended_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Result<usize, DbError> {
     conn.transaction(|conn| {
         let mut removed = 0;
         let mut counts = Counts::default();
@@ -39,7 +39,7 @@ pub fn delete_ended_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Resul
 ///
 /// # Errors
 /// When the database fails; nothing is removed then.
-pub fn delete_history_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Result<usize, StoreError> {
+pub fn delete_history_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Result<usize, DbError> {
     let mut sql = Sql::new("DELETE FROM annotation_history WHERE (id, version) IN (SELECT id, version FROM ");
     sql.push("annotation_history WHERE changed_us < ").bind(cutoff);
     sql.push(&format!(" ORDER BY changed_us LIMIT {step})"));
@@ -50,7 +50,7 @@ pub fn delete_history_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Res
 ///
 /// # Errors
 /// When the database fails; nothing is removed then.
-pub fn delete_keys_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Result<usize, StoreError> {
+pub fn delete_keys_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Result<usize, DbError> {
     let mut sql =
         Sql::new("DELETE FROM idempotency_keys WHERE (subject, name) IN (SELECT subject, name FROM ");
     sql.push("idempotency_keys WHERE created_us < ").bind(cutoff);
@@ -78,7 +78,7 @@ struct Shard {
 ///
 /// # Errors
 /// When the database fails; nothing is removed then.
-pub fn merge_counters(conn: &mut DbConn, step: usize) -> Result<usize, StoreError> {
+pub fn merge_counters(conn: &mut DbConn, step: usize) -> Result<usize, DbError> {
     let mut sql = Sql::new("SELECT CAST(field AS bigint) AS field, value_key FROM field_values ");
     sql.push("GROUP BY field, value_key HAVING sum(annotations) = 0 LIMIT ");
     sql.push(&step.to_string());

@@ -1,6 +1,6 @@
 //! Rows of `annotations`, as they are read and written.
 
-use super::StoreError;
+use super::DbError;
 use crate::model::{Annotation, Field, Stamp, Stored, Texts};
 use diesel::sql_types::{BigInt, Binary, Text};
 use diesel::{Queryable, QueryableByName, RunQueryDsl};
@@ -96,7 +96,7 @@ pub(super) fn tags_text(tags: &[String]) -> String {
 }
 
 /// Runs a statement and reads its rows.
-pub(super) fn load<R>(conn: &mut DbConn, sql: Sql) -> Result<Vec<R>, StoreError>
+pub(super) fn load<R>(conn: &mut DbConn, sql: Sql) -> Result<Vec<R>, DbError>
 where
     R: diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::pg::Pg>
         + diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::sqlite::Sqlite>
@@ -106,14 +106,14 @@ where
 }
 
 /// Runs a statement that reads [`COLUMNS`].
-pub(super) fn load_stored(conn: &mut DbConn, sql: Sql) -> Result<Vec<Stored>, StoreError> {
+pub(super) fn load_stored(conn: &mut DbConn, sql: Sql) -> Result<Vec<Stored>, DbError> {
     let sql = sql.typed::<Types>();
     let rows: Vec<Row> = on_backend!(conn, c => sql.load(c))?;
     Ok(rows.into_iter().map(Stored::from).collect())
 }
 
 /// Runs a statement; answers how many rows it touched.
-pub(super) fn execute(conn: &mut DbConn, sql: Sql) -> Result<usize, StoreError> {
+pub(super) fn execute(conn: &mut DbConn, sql: Sql) -> Result<usize, DbError> {
     Ok(on_backend!(conn, c => sql.execute(c))?)
 }
 
@@ -125,6 +125,6 @@ pub(super) struct Number {
 }
 
 /// The number that a statement answers as `number`.
-pub(super) fn number(conn: &mut DbConn, sql: Sql) -> Result<Option<i64>, StoreError> {
+pub(super) fn number(conn: &mut DbConn, sql: Sql) -> Result<Option<i64>, DbError> {
     Ok(load::<Number>(conn, sql)?.first().map(|row| row.number))
 }

@@ -1,6 +1,6 @@
 //! The annotations of a window that meet conditions, page by page in the order of time.
 
-use super::StoreError;
+use super::DbError;
 use super::counts::list_values;
 use super::row::{load_stored, number};
 use super::statement::{self, WORD_PROBE};
@@ -80,7 +80,7 @@ pub fn list_annotations(
     search: &Search,
     after: Option<Place>,
     most: usize,
-) -> Result<Page, StoreError> {
+) -> Result<Page, DbError> {
     let mut found = Vec::new();
     let mut search = search.clone();
     narrow(conn, &mut search)?;
@@ -121,7 +121,7 @@ pub fn list_annotations(
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_relevant(conn: &mut DbConn, search: &Search, most: usize) -> Result<Vec<Stored>, StoreError> {
+pub fn list_relevant(conn: &mut DbConn, search: &Search, most: usize) -> Result<Vec<Stored>, DbError> {
     if search.is_impossible() {
         return Ok(Vec::new());
     }
@@ -131,7 +131,7 @@ pub fn list_relevant(conn: &mut DbConn, search: &Search, most: usize) -> Result<
 }
 
 /// Whether the words that are asked for are in so few messages that they are the best way in.
-fn is_rare(conn: &mut DbConn, search: &Search) -> Result<bool, StoreError> {
+fn is_rare(conn: &mut DbConn, search: &Search) -> Result<bool, DbError> {
     let Some(words) = &search.conditions.words else { return Ok(false) };
     let sql = statement::count_words(conn, words);
     Ok(number(conn, sql)?.unwrap_or(0) < WORD_PROBE)
@@ -139,7 +139,7 @@ fn is_rare(conn: &mut DbConn, search: &Search) -> Result<bool, StoreError> {
 
 /// Makes exact terms of the filter into conditions that an index can answer: values that differ only in their letter
 /// case are few, and the counters know them.
-fn narrow(conn: &mut DbConn, search: &mut Search) -> Result<(), StoreError> {
+fn narrow(conn: &mut DbConn, search: &mut Search) -> Result<(), DbError> {
     let Some(filter) = &search.filter else { return Ok(()) };
     for (field, wanted) in filter.exact() {
         if !Field::COUNTED.contains(&field) || wanted.is_empty() || wanted == "empty" {

@@ -264,7 +264,7 @@ fn ending(order: Order, rows: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::row::load;
-    use super::super::{MIGRATIONS, StoreError};
+    use super::super::{DbError, MIGRATIONS};
     use super::*;
     use diesel::QueryableByName;
     use diesel::sql_types::Text;
@@ -277,7 +277,7 @@ mod tests {
     }
 
     /// What `SQLite` does for a list, step by step; an index that is named and cannot be used is an error.
-    fn plan(conn: &mut DbConn, search: &Search) -> Result<Vec<String>, StoreError> {
+    fn plan(conn: &mut DbConn, search: &Search) -> Result<Vec<String>, DbError> {
         let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
         sql.append(list(conn, search, false, None, 100));
         let steps: Vec<Step> = load(conn, sql)?;

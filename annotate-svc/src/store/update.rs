@@ -1,6 +1,6 @@
 //! Rows of `annotations` that change or go.
 
-use super::StoreError;
+use super::DbError;
 use super::insert::{NewRow, delete_words, insert_words};
 use super::row::{column, execute, tags_text};
 use super::span::span;
@@ -8,7 +8,7 @@ use crate::model::{Annotation, Field, Stored, tsvector};
 use shared::db::{DbConn, Sql};
 
 /// Overwrites the row of this number.
-pub(super) fn update(conn: &mut DbConn, seq: i64, row: &NewRow<'_>) -> Result<(), StoreError> {
+pub(super) fn update(conn: &mut DbConn, seq: i64, row: &NewRow<'_>) -> Result<(), DbError> {
     let Annotation { texts, start, end, tags, .. } = row.annotation;
     let mut sql = Sql::new("UPDATE annotations SET tags = ");
     sql.bind(tags_text(tags));
@@ -44,7 +44,7 @@ pub(super) fn update(conn: &mut DbConn, seq: i64, row: &NewRow<'_>) -> Result<()
 }
 
 /// Takes a row away.
-pub(super) fn delete(conn: &mut DbConn, stored: &Stored) -> Result<(), StoreError> {
+pub(super) fn delete(conn: &mut DbConn, stored: &Stored) -> Result<(), DbError> {
     if let DbConn::Sqlite(conn) = conn {
         delete_words(conn, stored.seq)?;
     }

@@ -1,7 +1,7 @@
 //! The one transaction that stores, changes and deletes annotations: rows, words, history, counters and answers of
 //! keyed writes, or nothing.
 
-use super::StoreError;
+use super::DbError;
 use super::counts::Counts;
 use super::find::{find_annotation, lock_annotation};
 use super::history::{Archived, archive};
@@ -94,7 +94,7 @@ type Outcome = Result<Written, Refusal>;
 ///
 /// # Errors
 /// When the database fails; nothing of the group is stored then.
-pub fn apply(conn: &mut DbConn, writes: &[Write], shard: i64) -> Result<Vec<Outcome>, StoreError> {
+pub fn apply(conn: &mut DbConn, writes: &[Write], shard: i16) -> Result<Vec<Outcome>, DbError> {
     conn.transaction(|conn| {
         let change = next_change(conn)?;
         let mut batch = Batch { conn, change, counts: Counts::default() };
@@ -104,14 +104,14 @@ pub fn apply(conn: &mut DbConn, writes: &[Write], shard: i64) -> Result<Vec<Outc
                 *outcome = Some(batch.apply(write)?);
             }
         }
-        batch.counts.save(batch.conn, shard)?;
+        batch.counts.save(batch.conn, shard.into())?;
         let unknown = || Err(Refusal::NotFound(Uuid::nil()));
         Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unknown)).collect())
     })
 }
 
 /// The number of this transaction. On SQLite this is the statement that makes it a writing one.
-fn next_change(conn: &mut DbConn) -> Result<i64, StoreError> {
+fn next_change(conn: &mut DbConn) -> Result<i64, DbError> {
     let sql = match conn {
         DbConn::Postgres(_) => "SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS number",
         DbConn::Sqlite(_) => "UPDATE commits SET last = last + 1 RETURNING last AS number",
@@ -149,7 +149,7 @@ struct Batch<'c> {
 
 impl Batch<'_> {
     /// Does all creations without a key at once.
-    fn create_all(&mut self, writes: &[Write]) -> Result<Vec<Option<Outcome>>, StoreError> {
+    fn create_all(&mut self, writes: &[Write]) -> Result<Vec<Option<Outcome>>, DbError> {
         let new = |write: &Write| {
             let Change::Create(annotations) = &write.change else { return None };
             write.key.is_none().then_some(annotations.len())
@@ -161,7 +161,7 @@ impl Batch<'_> {
         Ok(writes.iter().map(|write| new(write).map(&mut outcome)).collect())
     }
 
-    fn create(&mut self, writes: &[&Write]) -> Result<Vec<Stored>, StoreError> {
+    fn create(&mut self, writes: &[&Write]) -> Result<Vec<Stored>, DbError> {
         let mut rows = Vec::new();
         for write in writes {
             if let Change::Create(annotations) = &write.change {
@@ -181,7 +181,7 @@ impl Batch<'_> {
         NewRow { annotation, seq: None, version, change: self.change, action, at: write.at, by: &write.by }
     }
 
-    fn insert(&mut self, rows: &[NewRow<'_>]) -> Result<Vec<Stored>, StoreError> {
+    fn insert(&mut self, rows: &[NewRow<'_>]) -> Result<Vec<Stored>, DbError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -193,7 +193,7 @@ impl Batch<'_> {
         Ok(rows.iter().zip(numbers).map(stored).collect())
     }
 
-    fn apply(&mut self, write: &Write) -> Result<Outcome, StoreError> {
+    fn apply(&mut self, write: &Write) -> Result<Outcome, DbError> {
         let Some(key) = &write.key else { return self.change(write) };
         match claim(self.conn, &write.by, key, write.at)? {
             Claim::Repeated(stored) => return Ok(Ok(Written { stored, is_replay: true })),
@@ -209,7 +209,7 @@ impl Batch<'_> {
         Ok(outcome)
     }
 
-    fn change(&mut self, write: &Write) -> Result<Outcome, StoreError> {
+    fn change(&mut self, write: &Write) -> Result<Outcome, DbError> {
         let stored = match &write.change {
             Change::Create(_) => Ok(self.create(&[write])?),
             Change::Replace(annotation) => self.alter(write, annotation.id, |old| {
@@ -226,7 +226,7 @@ impl Batch<'_> {
     }
 
     /// The annotation as it is, locked, if the client's guard lets it be changed.
-    fn guarded(&mut self, write: &Write, id: Uuid) -> Result<Result<Archived, Refusal>, StoreError> {
+    fn guarded(&mut self, write: &Write, id: Uuid) -> Result<Result<Archived, Refusal>, DbError> {
         let Some(current) = lock_annotation(self.conn, id)? else { return Ok(Err(Refusal::NotFound(id))) };
         let version = current.stored.version;
         Ok(match &write.guard {
@@ -242,7 +242,7 @@ impl Batch<'_> {
         write: &Write,
         id: Uuid,
         alter: impl FnOnce(&mut Annotation) -> Result<(), Refusal>,
-    ) -> Result<Result<Vec<Stored>, Refusal>, StoreError> {
+    ) -> Result<Result<Vec<Stored>, Refusal>, DbError> {
         let current = match self.guarded(write, id)? {
             Ok(current) => current,
             Err(refusal) => return Ok(Err(refusal)),
@@ -261,7 +261,7 @@ impl Batch<'_> {
         Ok(Ok(vec![Stored { annotation, seq, version }]))
     }
 
-    fn delete(&mut self, write: &Write, id: Uuid) -> Result<Result<Vec<Stored>, Refusal>, StoreError> {
+    fn delete(&mut self, write: &Write, id: Uuid) -> Result<Result<Vec<Stored>, Refusal>, DbError> {
         let mut current = match self.guarded(write, id)? {
             Ok(current) => current,
             Err(refusal) => return Ok(Err(refusal)),
@@ -281,7 +281,7 @@ impl Batch<'_> {
         Ok(Ok(vec![deletion.stored]))
     }
 
-    fn restore(&mut self, write: &Write, id: Uuid) -> Result<Result<Vec<Stored>, Refusal>, StoreError> {
+    fn restore(&mut self, write: &Write, id: Uuid) -> Result<Result<Vec<Stored>, Refusal>, DbError> {
         if find_annotation(self.conn, id)?.is_some() {
             return Ok(Err(Refusal::NotDeleted(id)));
         }

@@ -8,7 +8,7 @@ mod notifications;
 mod retention;
 mod trim;
 
-pub use committer::{Ingest, IngestError, LARGEST_BATCH};
+pub use committer::{Ingest, LARGEST_BATCH};
 pub use conversion::Recent;
 pub use feed_lag::{FeedLag, watch as watch_feed};
 pub use notifications::{Accepted, Delivered, Fate, HTTP, Notifications, Texts};

@@ -4,11 +4,12 @@
 //! Nothing is answered or acknowledged before it is durable: first the events, then the dead letters. When one of
 //! these steps fails the caller sends the whole batch again; events and letters that were stored are recognised.
 
+use super::Ingest;
 use super::conversion::{Converted, Recent, convert};
-use super::{Ingest, IngestError};
 use crate::distill::Distiller;
 use crate::store::{DeadLetter, Room, StoreError, put_dead_letters};
 use shared::clock::SharedClock;
+use shared::commit::CommitError;
 use shared::datetime::to_micros;
 use shared::db::Db;
 use std::ops::AddAssign;
@@ -108,8 +109,8 @@ impl Notifications {
     /// from `source` and spoils nothing; when no more letters can be kept it is logged, counted and told.
     ///
     /// # Errors
-    /// [`IngestError`]; the batch may then be sent again as a whole.
-    pub async fn accept(&self, texts: impl Into<Texts>, source: &str) -> Result<Accepted, IngestError> {
+    /// [`CommitError`]; the batch may then be sent again as a whole.
+    pub async fn accept(&self, texts: impl Into<Texts>, source: &str) -> Result<Accepted, CommitError> {
         let delivered = self.deliver(&texts.into(), source, None).await?;
         if !delivered.unkept.is_empty() {
             let lost = delivered.unkept.len();
@@ -123,16 +124,16 @@ impl Notifications {
     /// learns the messages that were taken, and only those.
     ///
     /// # Errors
-    /// [`IngestError`]; the batch may then be delivered again as a whole.
+    /// [`CommitError`]; the batch may then be delivered again as a whole.
     pub async fn deliver(
         &self,
         texts: &Texts,
         source: &str,
         mut recent: Option<&mut Recent>,
-    ) -> Result<Delivered, IngestError> {
+    ) -> Result<Delivered, CommitError> {
         match self.deliver_together(texts, source, recent.as_deref_mut()).await {
             // One event that the database refuses must not hold up the others.
-            Err(IngestError::Storage(_)) => self.deliver_singly(texts, source, recent).await,
+            Err(CommitError::Storage(_)) => self.deliver_singly(texts, source, recent).await,
             outcome => outcome,
         }
     }
@@ -140,8 +141,8 @@ impl Notifications {
     /// Stores dead letters as long as there is room; returns those that found none.
     ///
     /// # Errors
-    /// [`IngestError::Unavailable`]; nothing is stored then.
-    pub async fn keep(&self, letters: Vec<DeadLetter>) -> Result<Vec<DeadLetter>, IngestError> {
+    /// [`CommitError::Unavailable`]; nothing is stored then.
+    pub async fn keep(&self, letters: Vec<DeadLetter>) -> Result<Vec<DeadLetter>, CommitError> {
         if letters.is_empty() {
             return Ok(letters);
         }
@@ -149,23 +150,23 @@ impl Notifications {
         let is_posted = letters.iter().all(|letter| letter.source == HTTP);
         let room = if is_posted { self.room.half() } else { self.room };
         let kept = self.db.write(move |conn| put_dead_letters(conn, &letters, room)).await;
-        kept.map_err(|cause: StoreError| IngestError::Unavailable(format!("dead letters: {cause}")))
+        kept.map_err(|cause: StoreError| CommitError::Unavailable(format!("dead letters: {cause}")))
     }
 
     /// Tries dead letters again, without making others of them; answers what became of each. What is saved,
     /// duplicate or dropped now may be removed.
     ///
     /// # Errors
-    /// [`IngestError`] when the database is away.
-    pub async fn replay(&self, bodies: &Texts) -> Result<Vec<Fate>, IngestError> {
+    /// [`CommitError`] when the database is away.
+    pub async fn replay(&self, bodies: &Texts) -> Result<Vec<Fate>, CommitError> {
         match self.take(bodies, None).await {
-            Err(IngestError::Storage(_)) => (),
+            Err(CommitError::Storage(_)) => (),
             outcome => return outcome,
         }
         let mut fates = Vec::with_capacity(bodies.len());
         for body in bodies.iter() {
             match self.take(&[body.clone()].into(), None).await {
-                Err(IngestError::Storage(cause)) => fates.push(Fate::Invalid(refused(&cause))),
+                Err(CommitError::Storage(cause)) => fates.push(Fate::Invalid(refused(&cause))),
                 outcome => fates.extend(outcome?),
             }
         }
@@ -177,7 +178,7 @@ impl Notifications {
         texts: &Texts,
         source: &str,
         recent: Option<&mut Recent>,
-    ) -> Result<Delivered, IngestError> {
+    ) -> Result<Delivered, CommitError> {
         let fates = self.take(texts, recent).await?;
         let invalid = texts.iter().zip(&fates).filter_map(|(text, fate)| match fate {
             Fate::Invalid(reason) => Some(self.letter(text, source, reason)),
@@ -196,13 +197,13 @@ impl Notifications {
         texts: &Texts,
         source: &str,
         mut recent: Option<&mut Recent>,
-    ) -> Result<Delivered, IngestError> {
+    ) -> Result<Delivered, CommitError> {
         let mut all = Delivered::default();
         for text in texts.iter() {
             let delivered =
                 self.deliver_together(&[text.clone()].into(), source, recent.as_deref_mut()).await;
             all += match delivered {
-                Err(IngestError::Storage(cause)) => {
+                Err(CommitError::Storage(cause)) => {
                     // A letter that can be stored shows that the database works: it refuses this event.
                     let fate = Fate::Invalid(refused(&cause));
                     log_invalid(std::slice::from_ref(&fate), 1, source);
@@ -220,7 +221,7 @@ impl Notifications {
     }
 
     /// Converts a batch and stores its events in one transaction; answers what became of each notification.
-    async fn take(&self, texts: &Texts, recent: Option<&mut Recent>) -> Result<Vec<Fate>, IngestError> {
+    async fn take(&self, texts: &Texts, recent: Option<&mut Recent>) -> Result<Vec<Fate>, CommitError> {
         let (distiller, now, texts) =
             (Arc::clone(&self.distiller), self.clock.now_naive(), Arc::clone(texts));
         let mut seen = recent.as_deref().cloned();
@@ -230,7 +231,7 @@ impl Notifications {
             let converted: Vec<_> = texts.iter().map(convert).collect();
             (converted, seen)
         });
-        let (converted, seen) = converted.await.map_err(|cause| IngestError::Storage(cause.to_string()))?;
+        let (converted, seen) = converted.await.map_err(|cause| CommitError::Storage(cause.to_string()))?;
         let mut events = Vec::with_capacity(converted.len());
         let mut fates = Vec::with_capacity(converted.len());
         for outcome in converted {

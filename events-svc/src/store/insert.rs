@@ -5,7 +5,8 @@ use super::prepared::{Prepared, Shape};
 use diesel::connection::Connection;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, SmallInt, Text};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection};
-use shared::db::{DbConn, statement};
+use shared::db::{DbConn, DbError, statement};
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What became of a batch.
@@ -29,15 +30,20 @@ impl Inserted {
 ///
 /// # Errors
 /// When the database fails; nothing is stored then.
-pub fn put_events(conn: &mut DbConn, batch: &[Prepared], shard: i16) -> Result<Inserted, StoreError> {
+pub fn put_events<P: Borrow<Prepared>>(
+    conn: &mut DbConn,
+    batch: &[P],
+    shard: i16,
+) -> Result<Inserted, DbError> {
     let mut seen = HashSet::new();
-    let unique: Vec<&Prepared> = batch.iter().filter(|event| seen.insert(&event.message_id)).collect();
+    let batch = batch.iter().map(Borrow::borrow);
+    let unique: Vec<&Prepared> = batch.clone().filter(|event| seen.insert(&event.message_id)).collect();
     let mut stored: HashMap<String, i64> = match conn {
         DbConn::Postgres(conn) => conn.transaction(|conn| postgres::put(conn, &unique, shard))?,
         DbConn::Sqlite(conn) => conn.immediate_transaction(|conn| sqlite::put(conn, &unique, shard))?,
     };
     // Taken out when met: the second of two equal ids in this batch is a repeat.
-    let is_new = batch.iter().map(|event| stored.remove(&event.message_id).is_some()).collect();
+    let is_new = batch.map(|event| stored.remove(&event.message_id).is_some()).collect();
     Ok(Inserted { is_new })
 }
 

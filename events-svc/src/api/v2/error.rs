@@ -4,12 +4,12 @@
 
 use super::accept::{Accept, Page, Representation};
 use super::xml;
-use crate::engine::IngestError;
 use crate::store::StoreError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 use shared::body::BodyError;
+use shared::commit::CommitError;
 use shared::db::DbError;
 
 /// Everything a v2 request can fail with.
@@ -202,11 +202,11 @@ impl From<DbError> for Fault {
     }
 }
 
-impl From<IngestError> for Fault {
-    fn from(cause: IngestError) -> Self {
+impl From<CommitError> for Fault {
+    fn from(cause: CommitError) -> Self {
         match cause {
-            IngestError::Busy | IngestError::Unavailable(_) => Self::Unavailable(cause.to_string()),
-            IngestError::Storage(cause) => Self::Storage(cause),
+            CommitError::Busy | CommitError::Unavailable(_) => Self::Unavailable(cause.to_string()),
+            CommitError::Storage(cause) => Self::Storage(cause),
         }
     }
 }
@@ -241,9 +241,9 @@ mod tests {
         let cause = || "secret-host:5432".to_owned();
         for (fault, status, text) in [
             (DbError::Unavailable(cause()).into(), 503, "storage unavailable"),
-            (IngestError::Busy.into(), 503, "storage unavailable"),
-            (IngestError::Unavailable(cause()).into(), 503, "storage unavailable"),
-            (IngestError::Storage(cause()).into(), 500, "storage failed"),
+            (CommitError::Busy.into(), 503, "storage unavailable"),
+            (CommitError::Unavailable(cause()).into(), 503, "storage unavailable"),
+            (CommitError::Storage(cause()).into(), 500, "storage failed"),
             (StoreError::from(diesel::result::Error::NotFound).into(), 500, "storage failed"),
         ] {
             let fault: Fault = fault;
