@@ -7,12 +7,13 @@ use super::route::{Kind, add};
 use super::values::counted;
 use crate::error::Error;
 use crate::model::data_source::{
-    AnnotationQuery, Kind as TargetKind, Query, TagValuesQuery, Target, series, table,
+    AnnotationQuery, Kind as TargetKind, Query, Series, TagValuesQuery, Target, series, table,
 };
 use crate::model::{Condition, Field, Filter, Verb};
-use crate::store::{self, Order, Search};
+use crate::store::{Order, Search, Stored};
 use actix_web::web::{Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -43,6 +44,7 @@ async fn list_annotations(
     reading: Reading,
 ) -> Result<HttpResponse, Error> {
     let query: AnnotationQuery = read(&req, payload, &reading).await?;
+    query.check().map_err(Error::Invalid)?;
     let asked = query.annotation.get("query").and_then(Value::as_str).unwrap_or_default();
     let search = Search {
         window: query.range.window().map_err(Error::Invalid)?,
@@ -51,7 +53,7 @@ async fn list_annotations(
         ..Search::default()
     };
     let (found, _) = reading.some(search, reading.config.max_page).await?;
-    let object = |stored: &store::Stored| {
+    let object = |stored: &Stored| {
         let annotation = &stored.annotation;
         let text = |field| annotation.texts.get(field);
         let tags = [Field::Owner, Field::Host, Field::Source].map(text);
@@ -100,14 +102,27 @@ async fn list_tag_values(
 async fn query(req: HttpRequest, payload: Payload, reading: Reading) -> Result<HttpResponse, Error> {
     let query: Query = read(&req, payload, &reading).await?;
     query.check().map_err(Error::Invalid)?;
-    let mut answers = Vec::new();
+    let (mut answers, most) = (Vec::new(), reading.config.max_rows);
+    let mut rows_left = most;
     for target in &query.targets {
-        answers.extend(one(&query, target, &reading).await?);
+        let found = find(&query, target, &reading).await?;
+        if target.kind == TargetKind::Table {
+            rows_left = rows_left.checked_sub(found.len()).ok_or(Error::TooMany(most))?;
+        }
+        answers.extend(answer(&query, target, &found)?);
     }
     Ok(json(&answers))
 }
 
-async fn one(query: &Query, target: &Target, reading: &Reading) -> Result<Vec<Value>, Error> {
+/// What one target is answered with.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Table(Value),
+    Series(Series),
+}
+
+async fn find(query: &Query, target: &Target, reading: &Reading) -> Result<Vec<Stored>, Error> {
     let field = counted(&target.target);
     let filter = if field.is_some() { "" } else { target.target.as_str() };
     let mut search = Search {
@@ -128,23 +143,29 @@ async fn one(query: &Query, target: &Target, reading: &Reading) -> Result<Vec<Va
         };
         search.conditions.add(Condition { field, verb, value: adhoc.value.clone() })?;
     }
-    let found = reading.all(search).await?;
+    reading.all(search).await
+}
+
+fn answer(query: &Query, target: &Target, found: &[Stored]) -> Result<Vec<Answer>, Error> {
+    let asked = (query, query.range.window().map_err(Error::Invalid)?);
     let annotations = || found.iter().map(|stored| &stored.annotation);
-    Ok(match (target.kind, field) {
-        (TargetKind::Table, _) => vec![table(annotations(), &target.ref_id)],
+    Ok(match (target.kind, counted(&target.target)) {
+        (TargetKind::Table, _) => vec![Answer::Table(table(annotations(), &target.ref_id))],
         (TargetKind::Series, None) => {
             let name = if target.target.is_empty() { "annotations" } else { &target.target };
-            vec![series(name, &target.ref_id, query, annotations())]
+            vec![Answer::Series(series(name, &target.ref_id, asked, 1, annotations()))]
         }
         (TargetKind::Series, Some(field)) => {
             let mut values: Vec<&str> = annotations().map(|one| one.texts.get(field)).collect();
             values.sort_unstable();
             values.dedup();
-            let of = |value: &str| {
-                let own = annotations().filter(|one| one.texts.get(field) == value);
-                series(value, &target.ref_id, query, own)
+            values.retain(|value| !value.is_empty());
+            values.truncate(MAX_SERIES);
+            let of = |value: &&str| {
+                let own = annotations().filter(|one| one.texts.get(field) == *value);
+                Answer::Series(series(value, &target.ref_id, asked, values.len(), own))
             };
-            values.into_iter().filter(|value| !value.is_empty()).take(MAX_SERIES).map(of).collect()
+            values.iter().map(of).collect()
         }
     })
 }

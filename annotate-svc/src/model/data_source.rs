@@ -3,7 +3,7 @@
 use super::annotation::{Annotation, Field};
 use super::go::time::parse_rfc3339;
 use super::query::Window;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 /// Points of one series.
@@ -11,6 +11,12 @@ const MAX_POINTS: i64 = 11_000;
 
 /// Targets of one query.
 const MAX_TARGETS: usize = 26;
+
+/// Points of all series of an answer.
+const MAX_ANSWER_POINTS: i64 = 26 * MAX_POINTS;
+
+/// Bytes of a panel's own words: they go back with every annotation.
+const MAX_ECHO_BYTES: usize = 4096;
 
 /// The times of a panel.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +45,17 @@ pub struct AnnotationQuery {
     /// The panel's own words; goes back as it came.
     #[serde(default)]
     pub annotation: Value,
+}
+
+impl AnnotationQuery {
+    /// Refuses what would make the answer too large.
+    ///
+    /// # Errors
+    /// Says what.
+    pub fn check(&self) -> Result<(), String> {
+        let is_small = self.annotation.to_string().len() <= MAX_ECHO_BYTES;
+        if is_small { Ok(()) } else { Err(format!("annotation: at most {MAX_ECHO_BYTES} bytes")) }
+    }
 }
 
 /// Body of `POST /tag-values`.
@@ -122,19 +139,24 @@ impl Query {
     }
 
     /// Milliseconds between two points: what the panel asks for, and more when that gave too many points.
-    fn interval(&self, millis: i64) -> i64 {
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_possible_truncation,
-            reason = "saturates, as it should"
-        )]
-        let number = |asked: Option<f64>| asked.unwrap_or(0.0).max(0.0) as i64;
-        let most = match number(self.max_points) {
-            0 => MAX_POINTS,
-            points => points.min(MAX_POINTS),
-        };
-        number(self.interval_millis).max(millis / most + 1).max(1)
+    fn interval(&self, millis: i64, most_points: i64) -> i64 {
+        number(self.interval_millis).max(millis / most_points + 1)
     }
+
+    /// Points of one series, of a target that has so many.
+    fn most_points(&self, together: usize) -> i64 {
+        let series = i64::try_from(self.targets.len().saturating_mul(together)).unwrap_or(i64::MAX).max(1);
+        let most = MAX_POINTS.min(MAX_ANSWER_POINTS / series).max(1);
+        match number(self.max_points) {
+            0 => most,
+            points => points.min(most),
+        }
+    }
+}
+
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "saturates, as it should")]
+fn number(asked: Option<f64>) -> i64 {
+    asked.unwrap_or(0.0).max(0.0) as i64
 }
 
 /// A table of annotations.
@@ -153,29 +175,76 @@ pub fn table<'a>(annotations: impl Iterator<Item = &'a Annotation>, ref_id: &str
     json!({ "type": "table", "refId": ref_id, "columns": columns, "rows": rows })
 }
 
-/// How many annotations began in each interval of the query.
+/// How many annotations began in each interval.
+#[derive(Debug, Serialize)]
+pub struct Series {
+    target: String,
+    #[serde(rename = "refId")]
+    ref_id: String,
+    /// Count and begin of each interval.
+    datapoints: Vec<(i64, i64)>,
+}
+
+/// The series of the annotations that come; `together` is how many series their target has.
 #[must_use]
 pub fn series<'a>(
     name: &str,
     ref_id: &str,
-    query: &Query,
+    (query, window): (&Query, Window),
+    together: usize,
     annotations: impl Iterator<Item = &'a Annotation>,
-) -> Value {
-    let Ok(Window { start, end }) = query.range.window() else { return Value::Null };
-    let (start, end) = (start.div_euclid(1000), end.div_euclid(1000));
-    let interval = query.interval((end - start).max(0));
-    let mut points: Vec<(i64, i64)> = Vec::new();
-    let mut at = start;
-    while at <= end {
-        points.push((0, at));
-        at += interval;
-    }
+) -> Series {
+    let (start, end) = (window.start.div_euclid(1000), window.end.div_euclid(1000));
+    let millis = end - start;
+    let interval = query.interval(millis.max(0), query.most_points(together));
+    let places = if millis < 0 { 0 } else { millis / interval + 1 };
+    let mut datapoints: Vec<(i64, i64)> = (0..places).map(|place| (0, start + place * interval)).collect();
     for one in annotations {
-        let began = one.start.millis();
-        let place = usize::try_from((began - start).div_euclid(interval)).ok();
-        if let Some((count, _)) = place.and_then(|place| points.get_mut(place)) {
+        let place = usize::try_from((one.start.millis() - start).div_euclid(interval)).ok();
+        if let Some((count, _)) = place.and_then(|place| datapoints.get_mut(place)) {
             *count += 1;
         }
     }
-    json!({ "target": name, "refId": ref_id, "datapoints": points })
+    Series { target: name.to_owned(), ref_id: ref_id.to_owned(), datapoints }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(more: &Value) -> Query {
+        let range = json!({ "from": "2016-02-01T00:00:00Z", "to": "2016-03-02T00:00:00Z" });
+        let mut query = json!({ "range": range, "targets": [{}, {}] });
+        query.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(query).unwrap()
+    }
+
+    fn points(more: &Value, together: usize) -> Vec<(i64, i64)> {
+        let query = query(more);
+        let window = query.range.window().unwrap();
+        series("a", "A", (&query, window), together, std::iter::empty()).datapoints
+    }
+
+    #[test]
+    fn whatever_interval_is_asked_for_a_series_has_a_bound() {
+        const DAY: i64 = 86_400_000;
+        const START: i64 = 1_454_284_800_000;
+        for huge in [json!(i64::MAX), json!(1e300), json!(30 * DAY + 1)] {
+            assert_eq!(points(&json!({ "intervalMs": huge, "maxDataPoints": 0 }), 1), [(0, START)], "{huge}");
+        }
+        assert_eq!(points(&json!({ "intervalMs": DAY }), 1).len(), 31);
+        assert_eq!(points(&json!({ "maxDataPoints": 2 }), 1).len(), 2);
+        // 30 days are more than 11 000 points of 235 637 ms.
+        assert_eq!(points(&json!({ "intervalMs": 1 }), 1).len(), 11_000);
+        // Two targets of 50 series have 286 000 points together, 2 860 each.
+        assert_eq!(points(&json!({ "intervalMs": 1 }), 50).len(), 2860);
+        assert_eq!(points(&json!({ "intervalMs": -5, "maxDataPoints": -1 }), 1).len(), 11_000);
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_begins_has_no_points() {
+        let query = query(&json!({}));
+        let window = Window { start: 5_000_000, end: 0 };
+        assert!(series("a", "A", (&query, window), 1, std::iter::empty()).datapoints.is_empty());
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Invalid;
 use super::holder::is_lookalike;
-use super::text::is_text;
+use super::text::{is_text, pattern};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
@@ -96,6 +96,9 @@ impl NewToken {
         if !is_list(&self.permissions) {
             return Err(Invalid::new("permissions: expected at most 256 texts of 1 to 255 characters"));
         }
+        for permission in &self.permissions {
+            pattern(&permission.split("->").map(str::to_owned).collect::<Vec<_>>())?;
+        }
         if !self.user_id.iter().chain(&self.project_id).all(|text| is_text(text)) {
             return Err(Invalid::new("user_id, project_id: expected 1 to 255 characters"));
         }
@@ -152,6 +155,7 @@ mod tests {
             NewToken { roles: vec![String::new()], ..wish.clone() },
             NewToken { roles: vec!["Admin".into()], ..wish.clone() },
             NewToken { permissions: vec!["a".into(); 257], ..wish.clone() },
+            NewToken { permissions: vec!["a->".into()], ..wish.clone() },
             NewToken { project_id: Some(String::new()), ..wish.clone() },
             NewToken { expires_in_secs: Some(0), ..wish.clone() },
             NewToken { expires_in_secs: Some(i64::MAX), ..wish },

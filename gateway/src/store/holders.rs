@@ -98,17 +98,22 @@ pub(crate) fn list_holders(conn: &mut DbConn, filter: &HolderFilter) -> Result<V
     Ok(rows.into_iter().filter_map(into_holder).collect())
 }
 
-/// Removes a holder with all it has, logins too; tells whether there was one.
+/// Removes a holder with all it has, logins too, and a role from everybody who has it; tells whether there was one.
 ///
 /// # Errors
 /// What the database says.
 pub(crate) fn delete_holder(conn: &mut DbConn, id: &str, deed: Deed) -> Result<bool, DbError> {
     conn.transaction(|conn| {
-        let is_gone = diesel::delete(holders::table.find(id)).execute(conn)? > 0;
-        if is_gone {
-            append(conn, deed)?;
+        let known: Option<(String, String)> =
+            holders::table.find(id).select((holders::kind, holders::name)).first(conn).optional()?;
+        let Some((kind, name)) = known else { return Ok(false) };
+        diesel::delete(holders::table.find(id)).execute(conn)?;
+        if kind == Kind::Role.name() {
+            // Tokens have roles by name: a later role of that name is another one.
+            super::tokens::leave_role(conn, &name)?;
         }
-        Ok(is_gone)
+        append(conn, deed)?;
+        Ok(true)
     })
 }
 

@@ -115,6 +115,25 @@ pub(crate) fn revoke_token(conn: &mut DbConn, id: &str, deed: Deed) -> Result<bo
     })
 }
 
+/// Takes a role from all tokens.
+///
+/// # Errors
+/// What the database says.
+pub(super) fn leave_role(conn: &mut DbConn, name: &str) -> Result<(), DbError> {
+    let with_roles = api_tokens::table.filter(api_tokens::roles.ne(list_text(&[])));
+    let rows: Vec<(String, String)> = with_roles.select((api_tokens::id, api_tokens::roles)).load(conn)?;
+    for (id, roles) in rows {
+        let mut roles = read_list(&roles);
+        let before = roles.len();
+        roles.retain(|role| role != name);
+        if roles.len() < before {
+            let roles = api_tokens::roles.eq(list_text(&roles));
+            diesel::update(api_tokens::table.find(id)).set(roles).execute(conn)?;
+        }
+    }
+    Ok(())
+}
+
 impl From<TokenRow> for Token {
     fn from(row: TokenRow) -> Self {
         Self {

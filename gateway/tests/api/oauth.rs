@@ -105,6 +105,12 @@ async fn a_revoked_token_is_out_within_a_second() {
         house.gateway.clock.advance(Duration::milliseconds(999));
         assert_eq!(house.ask(&bearer(&text), "GET", "/v1/events/m", "").await.status(), 401);
         assert_eq!(house.ask("", "POST", path, &form(&[("token", &text)])).await.status(), 200, "again");
+        // Programs that show their token with every request do so here too.
+        let own = house.log_in("ada").await;
+        let ended = house.ask(&bearer(&own), "POST", path, &form(&[("token", &own)])).await;
+        assert_eq!(ended.status(), 200, "{ended:?}");
+        house.gateway.clock.advance(Duration::milliseconds(999));
+        assert_eq!(house.ask(&bearer(&own), "GET", "/v1/events/m", "").await.status(), 401);
     }
     let unknown = house.ask("", "POST", "/oauth/revoke", "token=qa_unknown").await;
     assert_eq!(unknown.status(), 200, "RFC 7009, section 2.2");

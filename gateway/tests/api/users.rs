@@ -402,3 +402,25 @@ async fn in_the_open_mode_everybody_manages_users() {
     assert_eq!(made.status(), 303);
     assert_eq!(gateway.ask(&request("GET", made.header("location").unwrap(), "", "")).await.status(), 200);
 }
+
+#[tokio::test]
+async fn a_role_that_is_removed_is_gone_from_tokens_for_good() {
+    let house = House::open().await;
+    let wish =
+        json!({ "name": "t", "roles": ["watchers", "member"], "permissions": ["cloud->streams->list"] });
+    let made = house.admin("POST", "/admin/tokens", wish).await.json();
+    let token = crate::house::bearer(made["token"].as_str().unwrap());
+    let mut status = Vec::new();
+    for _ in 0..2 {
+        let role = house.make("roles", json!({ "name": "watchers" })).await;
+        house.grant("roles", &role, "cloud->events->list").await;
+        house.later();
+        status.push(house.ask(&token, "GET", "/v1/events", "").await.status());
+        assert_eq!(house.admin("DELETE", &format!("/v1/roles/{role}"), Value::Null).await.status(), 204);
+        house.later();
+        status.push(house.ask(&token, "GET", "/v1/events", "").await.status());
+    }
+    assert_eq!(status, [200, 403, 403, 403]);
+    let rest = house.ask(&token, "GET", "/v1/streams", "").await;
+    assert_eq!((rest.status(), house.seen(&rest).roles), (200, vec!["member".to_owned()]));
+}

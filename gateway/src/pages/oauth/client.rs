@@ -64,9 +64,13 @@ pub(super) async fn named(call: &Call<'_>, id: &str) -> Result<Option<Holder>, O
     })
 }
 
-/// Id and secret, each encoded as in a form (RFC 6749, section 2.3.1).
+/// Id and secret, each encoded as in a form (RFC 6749, section 2.3.1). A token names no client: programs that show theirs
+/// with every request do so here too.
 fn basic(call: &Call<'_>) -> Result<Option<(String, String)>, OAuthError> {
     let Some(value) = call.request.headers().get(AUTHORIZATION) else { return Ok(None) };
+    if value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer ")) {
+        return Ok(None);
+    }
     let pair = value.to_str().ok().and_then(|value| {
         let (scheme, rest) = value.split_once(' ')?;
         let pair = STANDARD.decode(rest.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
