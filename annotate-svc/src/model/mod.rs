@@ -22,4 +22,4 @@ pub use query::{Condition, Conditions, Parameters, QueryError, Verb, Window, pai
 pub use stamp::{Form, Stamp, parse_either};
 pub use table::{Column, Stats};
 pub use visible::Visible;
-pub use words::{Words, tsvector, words};
+pub use words::{SURELY_PLACED_CHARS, Words, tsvector, words};

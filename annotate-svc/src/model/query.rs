@@ -1,7 +1,7 @@
 //! The parameters of a query (annotate.md, section 4).
 
 use super::annotation::Field;
-use super::stamp::{Form, SECONDS, Stamp, parse_either};
+use super::stamp::{Form, INSTANTS, Stamp, parse_either};
 use super::words::Words;
 use chrono::{DateTime, Duration, Utc};
 
@@ -67,7 +67,7 @@ impl Window {
     pub fn of_millis(start: Option<i64>, end: Option<i64>) -> Self {
         let stamp = |millis: i64| Stamp::epoch_millis(millis).map(|stamp| stamp.micros);
         let side = |millis: i64, otherwise| stamp(millis).unwrap_or(otherwise);
-        let (first, last) = (SECONDS.start() * 1_000_000, SECONDS.end() * 1_000_000);
+        let (first, last) = (INSTANTS.start() * 1_000_000, INSTANTS.end() * 1_000_000);
         Self {
             start: start.map_or(first, |millis| side(millis, if millis < 0 { first } else { last })),
             end: end.map_or(last, |millis| side(millis, if millis < 0 { first } else { last }) + 999),

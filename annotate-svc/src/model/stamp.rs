@@ -5,7 +5,14 @@ use chrono::{DateTime, FixedOffset, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
 /// First and last whole second that a date may have: the years 0 to 9999.
-pub(super) const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+
+/// First and last second of all instants there are: with an offset, those of the first and last day lie beyond.
+pub(super) const INSTANTS: std::ops::RangeInclusive<i64> =
+    *SECONDS.start() - LARGEST_OFFSET_SECS..=*SECONDS.end() + LARGEST_OFFSET_SECS;
+
+/// Of a date, see [`Stamp::offset_secs`].
+const LARGEST_OFFSET_SECS: i64 = 25 * 3600;
 
 /// Go's zero time, the first instant of the year 1: a date that was not set.
 const UNSET_MICROS: i64 = -62_135_596_800_000_000;
@@ -86,7 +93,7 @@ pub fn parse_either(value: &str) -> Result<Stamp, String> {
     parse_rfc3339(value).or_else(|first| {
         let seconds = parse_int(value).map_err(|second| format!("{first}, {second}"))?;
         // A window may begin before and end after all dates there are.
-        let seconds = seconds.clamp(*SECONDS.start(), *SECONDS.end());
+        let seconds = seconds.clamp(*INSTANTS.start(), *INSTANTS.end());
         Ok(Stamp { micros: seconds * 1_000_000, offset_secs: 0 })
     })
 }

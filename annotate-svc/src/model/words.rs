@@ -13,6 +13,10 @@ const MAX_WORD_CHARS: usize = 64;
 /// Bytes of indexed words; PostgreSQL's tsvector holds a megabyte together with the places.
 const MAX_BYTES: usize = 400_000;
 
+/// Characters of a message from which on PostgreSQL may have forgotten the place of a word: it keeps 255 of each, and so
+/// many of the shortest word with something between them are not longer.
+pub const SURELY_PLACED_CHARS: usize = 510;
+
 /// Terms of one search.
 const MAX_TERMS: usize = 32;
 
@@ -92,9 +96,25 @@ impl Words {
     /// The search as PostgreSQL's tsquery.
     #[must_use]
     pub fn tsquery(&self) -> String {
+        self.tsquery_with(" <-> ")
+    }
+
+    /// Whether words must follow each other.
+    #[must_use]
+    pub fn has_phrase(&self) -> bool {
+        self.0.iter().any(|term| term.words.len() > 1)
+    }
+
+    /// The search as PostgreSQL's tsquery, wherever in the message the words of a phrase are.
+    #[must_use]
+    pub fn loose_tsquery(&self) -> String {
+        self.tsquery_with(" & ")
+    }
+
+    fn tsquery_with(&self, between: &str) -> String {
         let term = |term: &Term| {
             let quoted: Vec<String> = term.words.iter().map(|word| format!("'{word}'")).collect();
-            format!("({}{})", quoted.join(" <-> "), if term.is_prefix { ":*" } else { "" })
+            format!("({}{})", quoted.join(between), if term.is_prefix { ":*" } else { "" })
         };
         self.0.iter().map(term).collect::<Vec<_>>().join(" & ")
     }

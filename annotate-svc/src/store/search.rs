@@ -116,8 +116,7 @@ pub fn list_annotations(
     }
 }
 
-/// Annotations with the words of `search`, best first, at most `most`. Its filter and excluded words are not looked
-/// at.
+/// Annotations with the words of `search`, best first, at most `most`.
 ///
 /// # Errors
 /// When the database fails.
@@ -127,7 +126,7 @@ pub fn list_relevant(conn: &mut DbConn, search: &Search, most: usize) -> Result<
     }
     let sql = statement::relevant(conn, search, most);
     let found = load_stored(conn, sql)?.into_iter();
-    Ok(found.filter(|stored| search.visible.has(stored.annotation.id)).collect())
+    Ok(found.filter(|stored| search.meets(stored, true)).collect())
 }
 
 /// Whether the words that are asked for are in so few messages that they are the best way in.
@@ -181,7 +180,7 @@ impl Search {
 
     /// Whether some rows that the statement finds have to be left out afterwards.
     fn has_residual(&self, by_words: bool) -> bool {
-        let has_words = self.conditions.words.is_some() && !by_words;
+        let has_words = self.conditions.words.as_ref().is_some_and(|words| !by_words || words.has_phrase());
         has_words
             || !self.conditions.without.is_empty()
             || self.filter.is_some()
@@ -195,7 +194,11 @@ impl Search {
         let message = texts.get(Field::Message);
         self.visible.has(stored.annotation.id)
             && self.filter.as_ref().is_none_or(|filter| filter.matches(texts))
-            && self.conditions.words.as_ref().is_none_or(|words| by_words || words.match_message(message))
+            && self
+                .conditions
+                .words
+                .as_ref()
+                .is_none_or(|words| (by_words && !words.has_phrase()) || words.match_message(message))
             && !self.conditions.without.iter().any(|words| words.match_message(message))
             && self.has_tags(stored)
     }

@@ -3,7 +3,7 @@
 use super::row::{COLUMNS, column};
 use super::search::{Order, Place, Search};
 use super::span::LONGEST;
-use crate::model::{Condition, Field, Verb, Window, Words};
+use crate::model::{Condition, Field, SURELY_PLACED_CHARS, Verb, Window, Words};
 use shared::db::{Bind, DbConn, Sql};
 use uuid::Uuid;
 
@@ -25,9 +25,8 @@ pub(super) fn relevant(conn: &DbConn, search: &Search, rows: usize) -> Sql {
     let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM "));
     match conn {
         DbConn::Postgres(_) => {
-            sql.push("annotations, CAST(")
-                .bind(words.tsquery())
-                .push(" AS tsquery) asked WHERE words @@ asked");
+            sql.push("annotations, CAST(").bind(words.tsquery()).push(" AS tsquery) asked WHERE ");
+            placed(&mut sql, words);
         }
         DbConn::Sqlite(_) => {
             sql.push("annotation_words CROSS JOIN annotations ON seq = annotation_words.rowid ");
@@ -46,12 +45,24 @@ pub(super) fn relevant(conn: &DbConn, search: &Search, rows: usize) -> Sql {
     sql.once()
 }
 
+/// Messages with the words, and long ones of which PostgreSQL does not know all places: those are looked at again
+/// (`store/search.rs`).
+fn placed(sql: &mut Sql, words: &Words) {
+    sql.push("(words @@ CAST(").bind(words.tsquery()).push(" AS tsquery)");
+    if words.has_phrase() {
+        sql.push(" OR words @@ CAST(").bind(words.loose_tsquery());
+        sql.push(&format!(" AS tsquery) AND length(message) > {SURELY_PLACED_CHARS}"));
+    }
+    sql.push(")");
+}
+
 /// How many messages have the words, up to [`WORD_PROBE`].
 pub(super) fn count_words(conn: &DbConn, words: &Words) -> Sql {
     let mut sql = Sql::new("SELECT count(*) AS number FROM (SELECT 1 AS one FROM ");
     match conn {
         DbConn::Postgres(_) => {
-            sql.push("annotations WHERE words @@ CAST(").bind(words.tsquery()).push(" AS tsquery)");
+            sql.push("annotations WHERE ");
+            placed(&mut sql, words);
         }
         DbConn::Sqlite(_) => {
             sql.push("annotation_words WHERE annotation_words MATCH ").bind(words.fts5());
@@ -66,7 +77,7 @@ fn having_words(conn: &DbConn, search: &Search, words: &Words, after: Option<Pla
     let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM annotations WHERE "));
     match conn {
         DbConn::Postgres(_) => {
-            sql.push("words @@ CAST(").bind(words.tsquery()).push(" AS tsquery)");
+            placed(&mut sql, words);
         }
         DbConn::Sqlite(_) => {
             sql.push("seq IN (SELECT rowid FROM annotation_words WHERE annotation_words MATCH ");

@@ -333,3 +333,42 @@ async fn lists_show_what_the_caller_may_read() {
         );
     }
 }
+
+/// `PostgreSQL` keeps 255 places of a word.
+#[actix_web::test]
+async fn a_phrase_is_found_behind_ever_so_many_of_its_words() {
+    let rig = Rig::new();
+    for message in [
+        format!("{}disk full", "disk ok ".repeat(300)),
+        format!("{}full", "disk ok ".repeat(300)),
+        format!("{}end", "z ".repeat(256)),
+        "disk full".to_owned(),
+    ] {
+        rig.create(json!({"Message": message, "StartDate": 100})).await;
+    }
+    for (search, count) in [
+        ("%22disk+full%22", 2),
+        ("%22disk+fu*%22", 2),
+        ("%22z+end%22", 1),
+        ("%22full+disk%22", 0),
+        ("disk+full", 3),
+    ] {
+        for order in ["oldest", "newest", "relevance"] {
+            let uri = format!("/annotation/query?StartDate=0&EndDate=200&Message={search}&order={order}");
+            assert_eq!(rig.get(&uri).await.ok().as_array().unwrap().len(), count, "{uri}");
+        }
+    }
+    let without = "/annotation/query?StartDate=0&EndDate=200&Message::Not=%22disk+full%22";
+    assert_eq!(rig.get(without).await.ok().as_array().unwrap().len(), 2);
+}
+
+#[actix_web::test]
+async fn the_widest_window_holds_every_date() {
+    let rig = Rig::new();
+    for date in ["9999-12-31T23:59:59-05:00", "0000-01-01T00:00:00+05:00"] {
+        rig.create(json!({"Owner": "edge", "StartDate": date})).await;
+    }
+    let widest = "StartDate=-9223372036854775808&EndDate=9223372036854775807";
+    let found = rig.get(&format!("/annotation/query?Owner=edge&{widest}")).await.ok();
+    assert_eq!(found.as_array().unwrap().len(), 2);
+}

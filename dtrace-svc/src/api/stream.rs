@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::frames;
-use super::login::Login;
+use super::login::{End, Login};
 use super::scripts::find;
 use super::serve;
 use super::session::{Incoming, Session};
@@ -92,6 +92,7 @@ async fn open_stream(
         wants_output: call.query().get("lines").is_some_and(|word| word == "true"),
         wants_record: call.query().get("record").is_some_and(|word| word == "true"),
         listener: None,
+        logout: Box::pin(std::future::pending()),
         denials: 0,
         parts: parts.get_ref().clone(),
     };
@@ -111,6 +112,8 @@ struct Stream {
     wants_output: bool,
     wants_record: bool,
     listener: Option<Listener>,
+    /// The end of the login by which a run is listened to.
+    logout: End,
     denials: u32,
     parts: Parts,
 }
@@ -124,6 +127,7 @@ enum Woken {
     Heard(Heard),
     Stopping,
     NotNamed,
+    LoggedOut,
 }
 
 impl Stream {
@@ -137,6 +141,7 @@ impl Stream {
                 heard = next_of(&mut self.listener) => Woken::Heard(heard),
                 () = &mut stopped => Woken::Stopping,
                 () = tokio::time::sleep_until(self.named), if self.login.is_none() => Woken::NotNamed,
+                () = &mut self.logout, if self.listener.is_some() => Woken::LoggedOut,
             };
             let step = match woken {
                 Woken::Incoming(Incoming::Message(bytes)) => self.receive(&bytes).await,
@@ -145,6 +150,7 @@ impl Stream {
                 Woken::Heard(heard) => self.send(heard).await,
                 Woken::Stopping => Err(Closing(CloseCode::Away, "the service stops".into())),
                 Woken::NotNamed => Err(Closing(CloseCode::Policy, "no bearer token in time".into())),
+                Woken::LoggedOut => Err(Closing(CloseCode::Policy, "login ended or changed".into())),
             };
             if let Err(closing) = step {
                 break Some(closing);
@@ -189,6 +195,9 @@ impl Stream {
                 }
                 let answer = listener.answer().clone();
                 self.listener = Some(listener);
+                if let Some(login) = &self.login {
+                    self.logout = login.end(who, &self.parts.identify);
+                }
                 self.answer(&answer).await.map(|()| later)
             }
             Err(refused) => self.refuse(refused).await.map(|()| None),

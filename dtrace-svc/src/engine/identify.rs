@@ -16,6 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest token that is asked about.
 const MAX_TOKEN: usize = 4096;
 
+/// The gateway cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Away;
+
 /// Asks the gateway.
 #[derive(Clone)]
 pub struct Identify {
@@ -34,11 +38,19 @@ impl Identify {
         Self { url, client, key, clock }
     }
 
-    /// Whose token it is now.
+    /// Whose token it is now; nobody's, as long as the gateway cannot be asked.
     pub async fn bearer(&self, token: &str) -> Option<Principal> {
-        let url = self.url.as_deref()?;
+        self.ask(token).await.unwrap_or_default()
+    }
+
+    /// Whose token it is now.
+    ///
+    /// # Errors
+    /// [`Away`] when the gateway cannot be asked.
+    pub async fn ask(&self, token: &str) -> Result<Option<Principal>, Away> {
+        let Some(url) = self.url.as_deref() else { return Ok(None) };
         if token.is_empty() || token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return None;
+            return Ok(None);
         }
         let own = Principal { subject: SUBJECT.into(), ..Principal::default() };
         let request =
@@ -48,17 +60,19 @@ impl Identify {
             Ok(Ok(answer)) => answer,
             Ok(Err(cause)) => {
                 log::warn!("the gateway cannot be asked about a token: {cause}");
-                return None;
+                return Err(Away);
             }
             Err(_elapsed) => {
                 log::warn!("the gateway does not answer about a token");
-                return None;
+                return Err(Away);
             }
         };
-        if answer.status() != StatusCode::OK {
-            return None;
+        if answer.status().is_server_error() {
+            log::warn!("the gateway cannot tell about a token: {}", answer.status());
+            return Err(Away);
         }
-        let header = answer.headers().get(HEADER)?.to_str().ok()?;
-        self.key.verify(header, self.clock.now()).ok()
+        let is_known = answer.status() == StatusCode::OK;
+        let signed = answer.headers().get(HEADER).filter(|_| is_known).and_then(|value| value.to_str().ok());
+        Ok(signed.and_then(|signed| self.key.verify(signed, self.clock.now()).ok()))
     }
 }

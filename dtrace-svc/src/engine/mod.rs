@@ -25,7 +25,7 @@ mod tally;
 mod ticker;
 
 pub use fleet::{Fleet, RemoteServer};
-pub use identify::{ANONYMOUS, Identify};
+pub use identify::{ANONYMOUS, Away, Identify};
 pub use message::{Encoded, Ending, Message};
 pub use plan::{Plan, Refusal};
 pub use record::prune;

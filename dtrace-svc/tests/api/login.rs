@@ -52,6 +52,13 @@ async fn started(socket: &mut Socket) -> Value {
     }
 }
 
+/// Until all messages have been read: nothing is answered to a good token.
+async fn settled(socket: &mut Socket) {
+    socket.send("no JSON").await;
+    let answer = socket.json().await;
+    assert!(answer.get("error").and_then(Value::as_str).unwrap().starts_with("not valid JSON"), "{answer}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_is_not_known_names_himself_in_a_message() {
     static IS_REVOKED: AtomicBool = AtomicBool::new(false);
@@ -90,16 +97,38 @@ async fn a_token_that_is_revoked_starts_nothing_more() {
     let path = format!("/dtrace/{uuid}/stream");
     let mut socket = server.socket_with(&server.identity_of("anonymous", &[]), &path, "").await.ok().unwrap();
     socket.send_json(&json!({"bearer": "short"})).await;
-    assert_eq!(started(&mut socket).await["servers"], json!(["local"]));
+    settled(&mut socket).await;
     IS_REVOKED.store(true, Ordering::SeqCst);
     for _ in 0..2 {
         assert_eq!(started(&mut socket).await, json!({"error": "denied"}));
     }
     let runs = server.call("GET", &format!("/dtrace/{uuid}/runs")).send().await.json();
-    assert_eq!(runs.as_array().unwrap().len(), 1, "{runs}");
+    assert_eq!(runs, json!([]));
     // Another login does.
     socket.send_json(&json!({"bearer": "good"})).await;
     assert_eq!(started(&mut socket).await["servers"], json!(["local"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_by_a_token_is_cut_off_when_it_is_revoked() {
+    static IS_REVOKED: AtomicBool = AtomicBool::new(false);
+    let server = Server::with(asking(gateway(&IS_REVOKED)));
+    let path = format!("/dtrace/{}/stream", script(&server).await);
+    let nobody = server.identity_of("anonymous", &[]);
+    let (mut short, mut good) = (
+        server.socket_with(&nobody, &path, "").await.ok().unwrap(),
+        server.socket_with(&nobody, &path, "").await.ok().unwrap(),
+    );
+    for (socket, token) in [(&mut short, "short"), (&mut good, "good")] {
+        socket.send_json(&json!({"bearer": token})).await;
+        assert_eq!(started(socket).await["servers"], json!(["local"]));
+    }
+    IS_REVOKED.store(true, Ordering::SeqCst);
+    let began = std::time::Instant::now();
+    assert_eq!(short.closed().await, 1008);
+    assert!(began.elapsed().as_millis() < 5000, "{:?}", began.elapsed());
+    // Others of the same run hear on.
+    assert!(good.json().await.is_object());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +143,7 @@ async fn a_websocket_without_a_login_is_closed_in_time_the_first_time_and_after_
     let began = std::time::Instant::now();
     assert_eq!(silent.closed().await, 1008);
     assert!((900..5000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
-    assert_eq!(started(&mut known).await["servers"], json!(["local"]));
+    settled(&mut known).await;
     IS_REVOKED.store(true, Ordering::SeqCst);
     assert_eq!(started(&mut known).await, json!({"error": "denied"}));
     assert_eq!(known.closed().await, 1008);
