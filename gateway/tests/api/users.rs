@@ -409,7 +409,7 @@ async fn a_role_that_is_removed_is_gone_from_tokens_for_good() {
     let wish =
         json!({ "name": "t", "roles": ["watchers", "member"], "permissions": ["cloud->streams->list"] });
     let made = house.admin("POST", "/admin/tokens", wish).await.json();
-    let token = crate::house::bearer(made["token"].as_str().unwrap());
+    let token = bearer(made["token"].as_str().unwrap());
     let mut status = Vec::new();
     for _ in 0..2 {
         let role = house.make("roles", json!({ "name": "watchers" })).await;
