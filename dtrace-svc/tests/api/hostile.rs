@@ -144,9 +144,11 @@ async fn a_listener_who_reads_nothing_is_cut_off_and_the_others_feel_nothing() {
         assert!(began.elapsed().as_secs() < 60, "{metrics}");
     }
     assert!(seen > 100, "{seen}");
-    // Its connection is closed too, without the close that it had no room for: a second later it would have had it.
+    // Its connection is closed too, without the close that it had no room for: a second later it would have had it. Where
+    // the script is slow, what ends it is the ping that it does not answer, and there is room to say so.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(slow.closed().await, 1006);
+    let code = slow.closed().await;
+    assert!([1006, 1008].contains(&code), "{code}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
