@@ -86,6 +86,14 @@ async fn data_source_queries_tables_and_counts() {
     assert_eq!(rig.post("/query", adhoc.to_string()).await.ok()[0]["rows"].as_array().unwrap().len(), 2);
     let unknown = json!({"range": range(), "targets": [{"target": ""}], "adhocFilters": [{"key": "Foo", "operator": "=", "value": ""}]});
     assert_eq!(rig.post("/query", unknown.to_string()).await.error(400), "filter Foo = cannot be used");
+    // What goes back with each annotation is small.
+    let echoed =
+        |bytes: usize| json!({"range": range(), "annotation": {"name": "x".repeat(bytes)}}).to_string();
+    assert_eq!(rig.post("/annotations", echoed(4096 - 11)).await.status, 200);
+    assert_eq!(
+        rig.post("/annotations", echoed(4096 - 10)).await.error(400),
+        "annotation: at most 4096 bytes"
+    );
     // A panel cannot ask for more points than one answer holds.
     let fine = json!({"range": {"from": "2000-01-01T00:00:00Z", "to": "2020-01-01T00:00:00Z"}, "intervalMs": 1, "targets": [{}]});
     let points = rig.post("/query", fine.to_string()).await.ok()[0]["datapoints"].as_array().unwrap().len();
