@@ -1,6 +1,7 @@
 //! Grafana's data sources, and its own annotation API as an import path (section 11 of the contract).
 
 use crate::rig::Rig;
+use annotate_svc::config::Config;
 use serde_json::{Value, json};
 
 fn range() -> Value {
@@ -98,6 +99,25 @@ async fn data_source_queries_tables_and_counts() {
     let fine = json!({"range": {"from": "2000-01-01T00:00:00Z", "to": "2020-01-01T00:00:00Z"}, "intervalMs": 1, "targets": [{}]});
     let points = rig.post("/query", fine.to_string()).await.ok()[0]["datapoints"].as_array().unwrap().len();
     assert!((10_000..=11_001).contains(&points), "{points}");
+}
+
+#[actix_web::test]
+async fn tables_of_one_answer_have_a_bound_together() {
+    let rig = Rig::with(Config { max_rows: 3, ..Config::default() });
+    for _ in 0..2 {
+        rig.create(json!({"StartDate": 50})).await;
+    }
+    let query = |kinds: &[&str]| {
+        let targets: Vec<Value> = kinds.iter().map(|kind| json!({"target": "", "type": kind})).collect();
+        json!({"range": range(), "targets": targets}).to_string()
+    };
+    for fitting in [&["table"][..], &["table", "timeserie", "timeserie"]] {
+        assert_eq!(rig.post("/query", query(fitting)).await.status, 200, "{fitting:?}");
+    }
+    assert_eq!(
+        rig.post("/query", query(&["table", "table"])).await.error(400),
+        "more than 3 annotations match: narrow the window or the filter"
+    );
 }
 
 #[actix_web::test]
