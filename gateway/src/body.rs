@@ -10,6 +10,7 @@ pub(crate) use download::{Download, Lease};
 pub(crate) use upload::{Upload, UploadEnd, UploadState};
 
 use crate::server::Phase;
+use crate::upstream::LinkError;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
@@ -18,9 +19,12 @@ use std::task::{Context, Poll};
 /// Why a body broke off; the connection that carries it ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrokenBody {
-    /// The other side of the gateway broke off.
+    /// The client broke off.
     #[error(transparent)]
     Lost(#[from] hyper::Error),
+    /// The service broke off.
+    #[error(transparent)]
+    Service(#[from] Box<LinkError>),
     /// Larger than allowed.
     #[error("body over the limit")]
     TooLarge,

@@ -13,10 +13,10 @@ use crate::fault::Fault;
 use crate::limits::RETRY_AFTER_SECS;
 use crate::routes::{Class, Service};
 use crate::server::Worker;
-use crate::upstream::{Attempt, Backend, Pool, Refusal, Returned, Ticket};
+use crate::upstream::{Answer, Attempt, Backend, Pool, Refusal, Ticket};
 use crate::waiting::{FEED_CURSOR, FeedCursor};
 use crate::watch::Watching;
-use hyper::body::{Body as HttpBody, Incoming};
+use hyper::body::Body as HttpBody;
 use hyper::{Request, Response, StatusCode};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -48,8 +48,7 @@ pub(crate) struct Plan {
 
 /// An answer that has begun.
 pub(crate) struct Begun {
-    pub(crate) answer: Response<Incoming>,
-    pub(crate) connection: Returned,
+    pub(crate) answer: Response<Answer>,
     pub(crate) ticket: Ticket,
 }
 
@@ -73,20 +72,22 @@ pub(crate) async fn forward(
         tunnel::ask(request.headers_mut());
     }
     let mut slot = Some(request);
-    let Begun { mut answer, connection, ticket } = exchange(worker, backend, plan, &mut slot).await?;
+    let Begun { mut answer, ticket } = exchange(worker, backend, plan, &mut slot).await?;
     let in_flight = ticket.into_in_flight();
     if let Some(upgrade) = upgrade
         && answer.status() == StatusCode::SWITCHING_PROTOCOLS
     {
-        tunnel::open(worker, upgrade, hyper::upgrade::on(&mut answer), (in_flight, place));
         tunnel::grant(answer.headers_mut());
-        return Ok(answer.map(|_none| Body::empty()));
+        return Ok(answer.map(|service| {
+            tunnel::open(worker, upgrade, service, (in_flight, place));
+            Body::empty()
+        }));
     }
     if let Some(cursor) = answer.headers_mut().remove(FEED_CURSOR) {
         answer.extensions_mut().insert(FeedCursor(cursor));
     }
     headers::strip_answer(answer.headers_mut());
-    let lease = Lease { in_flight, _place: place, connection: Some(connection) };
+    let lease = Lease { in_flight, _place: place };
     let idle = Duration::from_secs(gateway.config.timeouts.idle_secs);
     let (mut parts, source) = answer.into_parts();
     // Whatever the service spoke, the client's connection has its own version.
@@ -126,15 +127,15 @@ pub(crate) async fn exchange(
                 ticket.failed();
                 return Err(Fault::TimedOut(name));
             }
-            Some(Attempt::Answered(answer, connection)) => {
+            Some(Attempt::Answered(answer)) => {
                 if !is_sick(answer.status()) {
                     ticket.succeeded();
-                    return Ok(Begun { answer, connection, ticket });
+                    return Ok(Begun { answer, ticket });
                 }
                 ticket.failed();
                 *slot = copy.filter(|_| may_retry());
                 if slot.is_none() {
-                    return Ok(Begun { answer, connection, ticket });
+                    return Ok(Begun { answer, ticket });
                 }
             }
             Some(Attempt::NotSent) => {

@@ -70,12 +70,11 @@ async fn ask(worker: &Rc<Worker>, cursor: &HeaderValue, time: Duration) -> Optio
         patience: time + GRACE,
     };
     let begun = proxy::exchange(worker, backend, plan, &mut Some(request)).await.ok()?;
-    let Begun { answer, connection, ticket: _ticket } = begun;
+    let Begun { answer, ticket: _ticket } = begun;
     if answer.status() != StatusCode::OK {
         return None;
     }
     let body = tokio::time::timeout(GRACE, Limited::new(answer.into_body(), ANSWER_BYTES).collect());
     let body = body.await.ok()?.ok()?.to_bytes();
-    connection.give_back();
     serde_json::from_slice::<serde_json::Value>(&body).ok()?.get("processed")?.as_bool()
 }

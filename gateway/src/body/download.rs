@@ -1,12 +1,12 @@
 //! A service's answer on its way to the client, and what it holds on to until it has passed: its place in the
-//! limits, its weight in the balancing, its connection.
+//! limits, its weight in the balancing.
 
 use super::BrokenBody;
 use crate::limits::Place;
-use crate::upstream::{InFlight, Returned};
+use crate::upstream::{Answer, InFlight};
 use crate::watch::Watching;
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use shared::stop::Stop;
 use std::fmt;
 use std::future::Future;
@@ -22,13 +22,11 @@ pub(crate) struct Lease {
     pub(crate) in_flight: InFlight,
     /// Place in the area's limit; only held.
     pub(crate) _place: Place,
-    /// The connection, to be used again.
-    pub(crate) connection: Option<Returned>,
 }
 
 /// An answer under way.
 pub(crate) struct Download {
-    source: Incoming,
+    source: Answer,
     lease: Option<Lease>,
     /// Longest pause of the service; unset for streams, which may be quiet for long.
     idle: Option<Duration>,
@@ -48,7 +46,7 @@ impl fmt::Debug for Download {
 impl Download {
     /// An answer that may pause for `idle`.
     #[must_use]
-    pub(crate) fn new(source: Incoming, lease: Lease, idle: Duration) -> Self {
+    pub(crate) fn new(source: Answer, lease: Lease, idle: Duration) -> Self {
         let (lease, idle) = (Some(lease), Some(idle));
         let mut download = Self { source, lease, idle, pause: None, ending: None, watching: None };
         download.release_at_end();
@@ -57,7 +55,7 @@ impl Download {
 
     /// An answer that goes on until somebody ends it.
     #[must_use]
-    pub(crate) fn endless(source: Incoming, lease: Lease, stop: Stop, watching: Option<Watching>) -> Self {
+    pub(crate) fn endless(source: Answer, lease: Lease, stop: Stop, watching: Option<Watching>) -> Self {
         let cut = watching.as_ref().map(Watching::signal);
         let ending: Pin<Box<dyn Future<Output = BrokenBody>>> = Box::pin(async move {
             let Some(cut) = cut else {
@@ -105,7 +103,7 @@ impl Download {
             }
             Poll::Ready(Some(Err(cause))) => {
                 self.release(false);
-                Poll::Ready(Some(Err(cause.into())))
+                Poll::Ready(Some(Err(Box::new(cause).into())))
             }
             Poll::Pending => self.poll_patience(cx),
         }
@@ -133,15 +131,11 @@ impl Download {
         }
     }
 
-    /// Gives back what the answer held; a connection in the middle of an answer is of no more use.
+    /// Gives back what the answer held.
     fn release(&mut self, is_whole: bool) {
-        let Some(mut lease) = self.lease.take() else { return };
-        if let Some(connection) = lease.connection.take()
-            && is_whole
+        if let Some(lease) = self.lease.take()
+            && !is_whole
         {
-            connection.give_back();
-        }
-        if !is_whole {
             lease.in_flight.broke_off();
         }
     }

@@ -87,7 +87,7 @@ async fn replica(pool: &Rc<Pool>) -> Result<(), &'static str> {
     request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("gateway"));
     match tokio::time::timeout(CHECK_TIMEOUT, pool.send(&mut Some(request), now)).await {
         Err(_elapsed) => Err("no answer in time"),
-        Ok(Attempt::Answered(answer, _)) if answer.status().is_success() => Ok(()),
+        Ok(Attempt::Answered(answer)) if answer.status().is_success() => Ok(()),
         Ok(Attempt::Answered(..)) => Err("not ready"),
         Ok(Attempt::NotSent | Attempt::BrokeOff(_)) => Err("not reachable"),
     }

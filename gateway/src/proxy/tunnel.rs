@@ -2,15 +2,16 @@
 
 use crate::limits::{Place, Seat};
 use crate::server::Worker;
-use crate::upstream::InFlight;
+use crate::upstream::{Answer, InFlight};
 use crate::watch::Watching;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Version};
 use hyper_util::rt::TokioIo;
+use std::io::Cursor;
 use std::rc::Rc;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, copy_bidirectional, join};
 
 /// Bytes of a handshake's key.
 const KEY_BYTES: usize = 16;
@@ -58,13 +59,15 @@ pub(super) fn grant(headers: &mut HeaderMap) {
 }
 
 /// Passes bytes both ways until one side ends, the caller may do so no more, or the gateway stops.
-pub(super) fn open(worker: &Rc<Worker>, upgrade: Upgrade, service: OnUpgrade, held: (InFlight, Place)) {
+pub(super) fn open(worker: &Rc<Worker>, upgrade: Upgrade, service: Answer, held: (InFlight, Place)) {
     let stop = worker.stop.clone();
     let Upgrade { client, watching, seat } = upgrade;
     worker.spawn(async move {
         let passing = async {
-            let (client, service) = tokio::try_join!(client, service)?;
-            let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
+            let mut client = TokioIo::new(client.await?);
+            let Some((read, service)) = service.into_socket() else { return Ok(()) };
+            let (incoming, outgoing) = service.into_split();
+            let mut service = join(Cursor::new(read).chain(incoming), outgoing);
             // Either side may vanish; that is how most websockets end.
             let _ = copy_bidirectional(&mut client, &mut service).await;
             Ok::<_, hyper::Error>(())

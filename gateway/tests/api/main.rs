@@ -16,6 +16,7 @@ mod guard;
 mod house;
 mod identity;
 mod limits;
+mod links;
 mod malformed;
 mod oauth;
 mod pages;

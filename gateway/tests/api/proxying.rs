@@ -124,14 +124,13 @@ async fn a_body_with_two_lengths_cannot_smuggle_a_second_request() {
     // Refused, or read as chunked and framed anew; never both lengths to the service.
     let mut accept = tokio::spawn(async move {
         let mut wire = service.accept().await;
-        let seen = wire.message().await.unwrap();
-        wire.send(answer("200 OK", "", "first")).await;
-        (seen, wire, service)
+        (wire.message().await.unwrap(), wire, service)
     });
     tokio::select! {
         first = client.message() => assert!(matches!(first.map(|first| first.status()), None | Some(400)), "refused"),
         seen = &mut accept => {
-            let (seen, _wire, _service) = seen.unwrap();
+            let (seen, mut wire, _service) = seen.unwrap();
+            wire.send(answer("200 OK", "", "first")).await;
             assert_eq!(seen.body, b"");
             assert!(seen.header("content-length").is_none() || seen.header("transfer-encoding").is_none(), "{seen:?}");
             assert_eq!(client.message().await.unwrap().text(), "first");
@@ -210,7 +209,7 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
     wire.send(answer("400 Bad Request", "", "no")).await;
     let back = client.message().await.unwrap();
     assert_eq!((back.status(), back.text()), (400, "no"));
-    // The connection to the service is still busy with the rest of that body; the next request takes another.
+    // The rest of that body never reached the service; the next request takes another connection.
     let mut other = gateway.connect().await;
     other.send(get("/v1/events")).await;
     let mut wire = service.accept().await;

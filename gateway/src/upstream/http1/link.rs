@@ -1,0 +1,200 @@
+//! One connection: a request out, its answer in, and again.
+
+use super::body::Rest;
+use super::head::{self, Head};
+use super::sending::Sending;
+use super::{LinkError, READ_BYTES};
+use crate::body::Upload;
+use bytes::{Bytes, BytesMut};
+use hyper::header::UPGRADE;
+use hyper::{Method, Request, Response, StatusCode};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+/// Bytes that are read at once at first; twice as many after each read that filled them, up to [`READ_BYTES`].
+const FIRST_READ_BYTES: usize = 8 << 10;
+
+/// A connection to a service.
+#[derive(Debug)]
+pub(in crate::upstream) struct Link {
+    stream: TcpStream,
+    /// What has been read and not yet been taken.
+    input: BytesMut,
+    sending: Sending,
+    /// Why sending stopped, as long as an answer may still come.
+    failure: Option<LinkError>,
+    method: Method,
+    is_upgrade: bool,
+    /// What is to come of the answer's body.
+    rest: Rest,
+    is_kept: bool,
+    /// The service has agreed to another protocol.
+    is_switched: bool,
+    read_bytes: usize,
+}
+
+impl Link {
+    /// A connection on which nothing has been said.
+    #[must_use]
+    pub(in crate::upstream) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            input: BytesMut::new(),
+            sending: Sending::default(),
+            failure: None,
+            method: Method::GET,
+            is_upgrade: false,
+            rest: Rest::Nothing,
+            is_kept: true,
+            is_switched: false,
+            read_bytes: FIRST_READ_BYTES,
+        }
+    }
+
+    /// Whether the service has neither closed it nor said something unasked. Costs nothing as long as it has not.
+    #[must_use]
+    pub(in crate::upstream) fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let mut cx = Context::from_waker(Waker::noop());
+        self.stream.poll_peek(&mut cx, &mut ReadBuf::uninit(&mut byte)).is_pending()
+    }
+
+    /// Whether it can carry another request: this one is out, its answer in, and nothing more came.
+    #[must_use]
+    pub(in crate::upstream) fn is_free(&self) -> bool {
+        self.is_kept && !self.is_switched && self.is_end() && self.sending.is_done() && self.input.is_empty()
+    }
+
+    /// Begins an exchange. The connection must be free, or new.
+    pub(in crate::upstream) fn begin(&mut self, request: Request<Upload>) {
+        self.method.clone_from(request.method());
+        self.is_upgrade = request.headers().contains_key(UPGRADE);
+        self.sending.begin(request);
+    }
+
+    /// Makes itself small for the time until the next exchange, if the last answer was a large one.
+    pub(in crate::upstream) fn shrink(&mut self) {
+        if self.read_bytes > FIRST_READ_BYTES {
+            self.input = BytesMut::new();
+            self.read_bytes = FIRST_READ_BYTES;
+        }
+    }
+
+    /// Ends an exchange whose answer is here, whatever the client still sends: that is read away, so that he gets to read
+    /// the answer.
+    pub(in crate::upstream) fn abandon(mut self) {
+        if let Some(upload) = self.sending.take_upload() {
+            upload.discard();
+        }
+    }
+
+    /// Sends, and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the connection is of no more use.
+    pub(in crate::upstream) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<()>, LinkError>> {
+        self.poll_send(cx)?;
+        loop {
+            let read = ready!(self.poll_read(cx));
+            if !matches!(read, Ok(1..)) {
+                // Sending broke off first: that is the cause.
+                let cause = self.failure.take().or(read.err());
+                return Poll::Ready(Err(cause.unwrap_or(LinkError::Closed)));
+            }
+            if let Some(Head { answer, body, is_kept }) = head::take(&mut self.input, &self.method)? {
+                self.is_switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if self.is_switched && !self.is_upgrade {
+                    return Poll::Ready(Err(LinkError::Malformed("another protocol that nobody asked for")));
+                }
+                (self.rest, self.is_kept) = (body, is_kept && self.failure.is_none());
+                return Poll::Ready(Ok(answer));
+            }
+        }
+    }
+
+    /// The next piece of the answer's body; `None` at its end.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the connection is of no more use.
+    pub(in crate::upstream) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, LinkError>>> {
+        // A service may answer before it has read everything.
+        self.poll_send(cx)?;
+        loop {
+            if let Some(piece) = self.rest.take(&mut self.input)? {
+                return Poll::Ready(Some(Ok(piece)));
+            }
+            if self.is_end() {
+                return Poll::Ready(None);
+            }
+            if ready!(self.poll_read(cx))? == 0 {
+                if self.rest != Rest::UntilClose {
+                    return Poll::Ready(Some(Err(LinkError::Closed)));
+                }
+                self.rest = Rest::Nothing;
+            }
+        }
+    }
+
+    /// Whether all of the answer's body has been taken.
+    #[must_use]
+    pub(in crate::upstream) fn is_end(&self) -> bool {
+        self.rest == Rest::Nothing
+    }
+
+    /// Whether what follows on this connection is of another protocol.
+    #[must_use]
+    pub(in crate::upstream) fn is_switched(&self) -> bool {
+        self.is_switched
+    }
+
+    /// Bytes of the body that are still to come, if that is known.
+    #[must_use]
+    pub(in crate::upstream) fn known_bytes(&self) -> Option<u64> {
+        self.rest.known_bytes()
+    }
+
+    /// The socket, and what has been read of it, after the service has switched protocols.
+    #[must_use]
+    pub(in crate::upstream) fn into_parts(self) -> (Bytes, TcpStream) {
+        (self.input.freeze(), self.stream)
+    }
+
+    /// Sends as far as it goes. A service that does not read on may still answer, so a failure counts only then.
+    ///
+    /// # Errors
+    /// When the client's body breaks off: then no answer is worth waiting for.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), LinkError> {
+        if self.failure.is_some() || self.sending.is_done() {
+            return Ok(());
+        }
+        match self.sending.poll(&mut self.stream, cx) {
+            Poll::Ready(Err(cause @ LinkError::Upload(_))) => return Err(cause),
+            Poll::Ready(Err(cause)) => (self.failure, self.is_kept) = (Some(cause), false),
+            Poll::Ready(Ok(())) | Poll::Pending => (),
+        }
+        Ok(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, LinkError>> {
+        let known = self.rest.known_bytes().and_then(|bytes| usize::try_from(bytes).ok());
+        // A buffer that is filled to its end would have to be read once more.
+        let wanted = known.map_or(self.read_bytes, |bytes| bytes.saturating_add(1)).min(READ_BYTES);
+        self.read_bytes = self.read_bytes.max(wanted);
+        self.input.reserve(wanted.max(FIRST_READ_BYTES));
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
+        if read >= self.read_bytes {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES);
+        }
+        Poll::Ready(Ok(read))
+    }
+}
