@@ -117,6 +117,7 @@ pub(crate) async fn exchange(
     let may_repeat = plan.is_retryable && upload.end() == UploadEnd::Complete && backend.replica_count() > 1;
     let mut failed_at: Option<Rc<Pool>> = None;
     backend.budget.deposit();
+    take_turns(slot).await;
     for tries_left in (0..TRIES).rev() {
         let ticket = backend.choose(failed_at.as_ref()).map_err(|refusal| refused(refusal, plan.service))?;
         let copy = slot.as_ref().filter(|_| may_repeat && tries_left > 0).map(duplicate);
@@ -155,6 +156,24 @@ pub(crate) async fn exchange(
         failed_at = Some(Rc::clone(ticket.pool()));
     }
     Err(Fault::Unreachable(name))
+}
+
+/// Lets every other task that is ready take its turn before the request is sent: what came in at one moment is prepared
+/// first and then sent, one request after the other. That wakes a service once for many, and gives a body's first piece,
+/// which the client's connection reads in this same task, the time to come along.
+async fn take_turns(slot: &mut Option<Request<Upload>>) {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if let Some(request) = slot {
+            request.body_mut().prefetch(cx);
+        }
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Waits for the attempt; the service's time starts anew with every piece of the upload that it takes.

@@ -59,10 +59,15 @@ impl UploadState {
     }
 }
 
+/// What a look at the client's body gave: a piece, its end, or what went wrong.
+type Polled = Option<Result<Frame<Bytes>, hyper::Error>>;
+
 /// A request body.
 #[derive(Debug)]
 pub(crate) struct Upload {
     source: Option<Incoming>,
+    /// What came of it before anybody could take it.
+    first: Option<Polled>,
     limit_bytes: u64,
     left_bytes: u64,
     state: UploadState,
@@ -81,7 +86,8 @@ impl Upload {
         let progress = Progress { end: Cell::new(UploadEnd::Open), moved_at: Cell::new(started) };
         let state = UploadState { started, progress: Some(Rc::new(progress)) };
         let phase = Some(phase.clone());
-        Self { source: Some(source), limit_bytes, left_bytes: limit_bytes, state, phase, place: None }
+        let source = Some(source);
+        Self { source, first: None, limit_bytes, left_bytes: limit_bytes, state, phase, place: None }
     }
 
     /// The same, holding `place` until it is complete.
@@ -95,13 +101,23 @@ impl Upload {
     #[must_use]
     pub(crate) fn empty(started: Instant) -> Self {
         let state = UploadState { started, progress: None };
-        Self { source: None, limit_bytes: 0, left_bytes: 0, state, phase: None, place: None }
+        Self { source: None, first: None, limit_bytes: 0, left_bytes: 0, state, phase: None, place: None }
     }
 
     /// How it is going.
     #[must_use]
     pub(crate) fn state(&self) -> UploadState {
         self.state.clone()
+    }
+
+    /// Asks the client's connection for the first piece, which is kept until it is taken.
+    pub(crate) fn prefetch(&mut self, cx: &mut Context<'_>) {
+        if let Some(source) = &mut self.source
+            && self.first.is_none()
+            && let Poll::Ready(first) = Pin::new(source).poll_frame(cx)
+        {
+            self.first = Some(first);
+        }
     }
 
     /// Reads the rest of the body away, so that the client gets to read the refusal.
@@ -128,10 +144,7 @@ impl Upload {
     }
 
     /// Judges what came.
-    fn take(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, hyper::Error>>,
-    ) -> Option<Result<Frame<Bytes>, BrokenBody>> {
+    fn take(&mut self, frame: Polled) -> Option<Result<Frame<Bytes>, BrokenBody>> {
         if let Some(progress) = &self.state.progress {
             progress.moved_at.set(Instant::now());
         }
@@ -188,19 +201,30 @@ impl Body for Upload {
     type Error = BrokenBody;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
-        let Some(source) = &mut self.source else { return Poll::Ready(None) };
-        let frame = std::task::ready!(Pin::new(source).poll_frame(cx));
-        Poll::Ready(self.take(frame))
+        let upload = self.get_mut();
+        let Some(source) = &mut upload.source else { return Poll::Ready(None) };
+        let frame = match upload.first.take() {
+            Some(first) => first,
+            None => std::task::ready!(Pin::new(source).poll_frame(cx)),
+        };
+        Poll::Ready(upload.take(frame))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.as_ref().is_none_or(Body::is_end_stream)
+        self.first.is_none() && self.source.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let Some(source) = &self.source else { return SizeHint::with_exact(0) };
+        let hint = source.size_hint();
+        let first =
+            self.first.iter().flatten().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
+        match (hint.exact(), u64::try_from(first)) {
+            (Some(rest), Ok(first)) => SizeHint::with_exact(rest.saturating_add(first)),
+            _ => hint,
+        }
     }
 }

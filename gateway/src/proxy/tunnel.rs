@@ -65,9 +65,8 @@ pub(super) fn open(worker: &Rc<Worker>, upgrade: Upgrade, service: Answer, held:
     worker.spawn(async move {
         let passing = async {
             let mut client = TokioIo::new(client.await?);
-            let Some((read, service)) = service.into_socket() else { return Ok(()) };
-            let (incoming, outgoing) = service.into_split();
-            let mut service = join(Cursor::new(read).chain(incoming), outgoing);
+            let Some((read, input, output)) = service.into_parts() else { return Ok(()) };
+            let mut service = join(Cursor::new(read).chain(input), output);
             // Either side may vanish; that is how most websockets end.
             let _ = copy_bidirectional(&mut client, &mut service).await;
             Ok::<_, hyper::Error>(())

@@ -18,15 +18,19 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
 /// Bytes that are read from a client at once, at most.
 const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// Time between two looks at the idle connections to services.
+const SWEEP_PERIOD: Duration = Duration::from_secs(10);
 
 /// An accepted connection on its way to a worker.
 pub(super) struct Arrival {
@@ -143,6 +147,7 @@ async fn run(
         alive,
         drain: Rc::default(),
     });
+    tokio::task::spawn_local(sweep(Rc::downgrade(&worker)));
     while let Some((arrival, counted)) = arriving.recv().await {
         match tokio::net::TcpStream::from_std(arrival.stream) {
             Ok(stream) => {
@@ -161,6 +166,15 @@ async fn run(
     let ended = tokio::time::timeout(grace, all_ended.recv()).await;
     if ended.is_err() {
         log::warn!("requests were still open after {} s and were cut off", grace.as_secs());
+    }
+}
+
+/// Closes connections to services that rest too long, whether requests come or not.
+async fn sweep(worker: Weak<Worker>) {
+    loop {
+        tokio::time::sleep(SWEEP_PERIOD).await;
+        let Some(worker) = worker.upgrade() else { return };
+        worker.backends.iter().for_each(|backend| backend.sweep(Instant::now()));
     }
 }
 

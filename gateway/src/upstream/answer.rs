@@ -7,7 +7,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// The body of an answer. Its connection goes back to the others when all of it has passed; dropped before, it closes.
 #[derive(Debug)]
@@ -25,10 +25,10 @@ impl Answer {
         answer
     }
 
-    /// The socket and what has been read of it, when the service has agreed to another protocol.
+    /// Both ways of the connection, and what has been read of the one, when the service has agreed to another protocol.
     #[must_use]
-    pub(crate) fn into_socket(self) -> Option<(Bytes, TcpStream)> {
-        self.link.map(|link| link.into_parts())
+    pub(crate) fn into_parts(self) -> Option<(Bytes, OwnedReadHalf, OwnedWriteHalf)> {
+        self.link?.into_parts()
     }
 
     fn go_home_at_end(&mut self) {
@@ -37,8 +37,7 @@ impl Answer {
                 link.shrink();
                 self.home.give_back(link);
             }
-            Some(link) => link.abandon(),
-            None => (),
+            Some(_) | None => (),
         }
     }
 }

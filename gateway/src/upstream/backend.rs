@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A service, in one worker.
 pub(crate) struct Backend {
@@ -93,6 +94,11 @@ impl Backend {
     #[must_use]
     pub(crate) fn replicas(&self) -> Vec<(SocketAddr, Rc<Pool>)> {
         self.peers().iter().map(|peer| (peer.replica.address(), Rc::clone(&peer.pool))).collect()
+    }
+
+    /// Closes connections that are of no more use; those to replicas that are no more go, too.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.peers().iter().for_each(|peer| peer.pool.sweep(now));
     }
 
     /// How many replicas there are.

@@ -1,6 +1,6 @@
 //! A worker's connections to one replica: made when needed, used again when an answer has passed.
 //!
-//! A request that could not be sent comes back whole, so that it can go to another replica with its body.
+//! A request for which there is no connection stays whole, so that it can go to another replica with its body.
 
 use super::answer::Answer;
 use super::http1::{Link, LinkError};
@@ -8,7 +8,6 @@ use crate::body::Upload;
 use crate::server;
 use hyper::{Request, Response};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -27,8 +26,8 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 pub(crate) struct Pool {
     address: SocketAddr,
     connect_timeout: Duration,
-    /// The one used last is used next; the others may rest until they are too old.
-    idle: RefCell<VecDeque<Idle>>,
+    /// The one used last is used next.
+    idle: RefCell<Vec<Idle>>,
     /// When the last request went out; near enough for the age of connections.
     used_at: Cell<Instant>,
 }
@@ -37,6 +36,13 @@ pub(crate) struct Pool {
 struct Idle {
     link: Box<Link>,
     used_at: Instant,
+}
+
+impl Idle {
+    /// Whether it can be used: the service may have closed it meanwhile.
+    fn is_fit(&mut self, now: Instant) -> bool {
+        now.saturating_duration_since(self.used_at) < IDLE_TIME && self.link.is_quiet()
+    }
 }
 
 /// How one try went.
@@ -77,25 +83,20 @@ impl Pool {
     /// Keeps a free connection for the next request.
     pub(super) fn give_back(&self, link: Box<Link>) {
         let mut idle = self.idle.borrow_mut();
-        let used_at = self.used_at.get();
-        let is_old = |idle: &mut Idle| used_at.saturating_duration_since(idle.used_at) >= IDLE_TIME;
-        // One at a time: more do not grow old than come back.
-        let _ = idle.pop_front_if(is_old);
         if idle.len() < IDLE_CONNECTIONS {
-            idle.push_back(Idle { link, used_at });
+            idle.push(Idle { link, used_at: self.used_at.get() });
         }
+    }
+
+    /// Closes idle connections that are too old, and those that the service has closed.
+    pub(super) fn sweep(&self, now: Instant) {
+        self.idle.borrow_mut().retain_mut(|idle| idle.is_fit(now));
     }
 
     fn take_idle(&self, now: Instant) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(last) = idle.pop_back() {
-            if now.saturating_duration_since(last.used_at) >= IDLE_TIME {
-                // The others are older still.
-                idle.clear();
-                return None;
-            }
-            // The service may have closed it meanwhile.
-            if last.link.is_quiet() {
+        while let Some(mut last) = idle.pop() {
+            if last.is_fit(now) {
                 return Some(last.link);
             }
         }
@@ -116,5 +117,37 @@ impl Pool {
         };
         server::keep_watch(&stream).ok()?;
         Some(Box::new(Link::new(stream)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn resting_connections_close_when_they_are_old_or_the_service_has_closed_them() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Pool::new(listener.local_addr().unwrap(), Duration::from_secs(5));
+        let (now, count) = (pool.used_at.get(), || pool.idle.borrow().len());
+        let mut services = Vec::new();
+        for _ in 0..2 {
+            pool.give_back(pool.connect().await.unwrap());
+            services.push(listener.accept().await.unwrap().0);
+        }
+        pool.sweep(now);
+        assert_eq!(count(), 2);
+        drop(services.pop());
+        let swept = async {
+            while count() > 1 {
+                tokio::task::yield_now().await;
+                pool.sweep(now);
+            }
+        };
+        timeout(Duration::from_secs(20), swept).await.unwrap();
+        pool.sweep(now + IDLE_TIME - Duration::from_millis(1));
+        assert_eq!(count(), 1, "the other one is still there");
+        pool.sweep(now + IDLE_TIME);
+        assert_eq!(count(), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! The connections to services, as a service sees them: what it may say, and which of them are used again.
 
-use crate::support::{Gateway, Service, Setup, Wire, answer, get, request};
+use crate::support::{Gateway, Service, Setup, Wire, answer, get, request, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn events() -> (Service, Gateway) {
     let service = Service::new().await;
@@ -169,6 +170,60 @@ async fn an_early_answer_is_not_lost_on_a_client_that_sends_on() {
         client.send(vec![b' '; BYTES - 5]).await;
         assert_eq!(client.message().await.unwrap().status(), 400);
     }
+}
+
+#[tokio::test]
+async fn an_early_answer_cuts_off_no_upload() {
+    const BYTES: usize = 3 << 20;
+    let upload = |more: &str| {
+        format!("POST /v1/plugins HTTP/1.1\r\nhost: localhost\r\ncontent-length: {BYTES}\r\n\r\n{more}")
+    };
+    for early in [answer("202 Accepted", "", ""), answer("200 OK", "", "ok")] {
+        let service = Service::new().await;
+        let gateway = Setup::default().service("tasks", &service.url).start().await;
+        let mut client = gateway.connect().await;
+        client.send(upload("begin")).await;
+        let mut wire = service.accept().await;
+        wire.head().await.unwrap();
+        wire.send(&early).await;
+        assert!(client.message().await.unwrap().status() < 300);
+        let sending = client.send(vec![b' '; BYTES - 5]);
+        let ((), body) = tokio::join!(sending, wire.exactly(BYTES));
+        assert!(body.starts_with(b"begin"));
+        // The client's connection is as good as before.
+        client.send(get("/v1/tasks")).await;
+        let mut wire = service.accept().await;
+        wire.message().await.unwrap();
+        wire.send(answer("200 OK", "", "next")).await;
+        assert_eq!(client.message().await.unwrap().text(), "next");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_while_nobody_reads_the_answer() {
+    // More than the buffers of all sockets on the way.
+    const BYTES: usize = 32 << 20;
+    let service = Service::new().await;
+    let gateway = Setup::default().service("tasks", &service.url).start().await;
+    let mut client = gateway.connect().await;
+    client
+        .send(format!("POST /v1/plugins HTTP/1.1\r\nhost: localhost\r\ncontent-length: {BYTES}\r\n\r\n"))
+        .await;
+    let mut wire = service.accept().await;
+    wire.head().await.unwrap();
+    let (mut incoming, mut outgoing) = wire.stream.into_split();
+    let answering = tokio::spawn(async move {
+        outgoing.write_all(answer("200 OK", "", &"x".repeat(BYTES)).as_bytes()).await.unwrap();
+        outgoing
+    });
+    let reading = tokio::spawn(async move {
+        let mut body = vec![0; BYTES];
+        incoming.read_exact(&mut body).await.unwrap();
+    });
+    client.send(vec![b' '; BYTES]).await;
+    soon(reading).await.unwrap();
+    assert_eq!(client.message().await.unwrap().body.len(), BYTES);
+    soon(answering).await.unwrap();
 }
 
 #[tokio::test]

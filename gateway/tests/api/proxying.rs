@@ -209,7 +209,7 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
     wire.send(answer("400 Bad Request", "", "no")).await;
     let back = client.message().await.unwrap();
     assert_eq!((back.status(), back.text()), (400, "no"));
-    // The rest of that body never reached the service; the next request takes another connection.
+    // The connection to the service is still busy with the rest of that body; the next request takes another.
     let mut other = gateway.connect().await;
     other.send(get("/v1/events")).await;
     let mut wire = service.accept().await;

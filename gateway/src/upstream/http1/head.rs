@@ -102,7 +102,7 @@ fn parse(text: &Bytes, method: &Method) -> Result<Head, &'static str> {
         }
         let colon = memchr::memchr(b':', line).ok_or("a header without a colon")?;
         let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        let value = trim(value.get(1..).unwrap_or_default());
         let name = HeaderName::from_bytes(name).map_err(|_odd| "an odd name of a header")?;
         let value = HeaderValue::from_maybe_shared(text.slice_ref(value)).map_err(|_odd| "an odd value")?;
         if about.note(&name, &value)? {
@@ -114,14 +114,13 @@ fn parse(text: &Bytes, method: &Method) -> Result<Head, &'static str> {
         }
         rest = others;
     }
-    if about.is_chunked.is_some() {
-        // Both together smell of smuggling; the chunks count.
-        headers.remove(CONTENT_LENGTH);
-    }
+    // Both together smell of smuggling: the chunks count, and the connection is not used again.
+    let is_doubtful = about.is_chunked.is_some() && headers.remove(CONTENT_LENGTH).is_some();
     let is_bodiless =
         status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let body = if is_bodiless || *method == Method::HEAD { Rest::Nothing } else { about.body(is_http_11)? };
-    let is_kept = (is_http_11 || about.is_kept_alive) && !about.is_closed && body != Rest::UntilClose;
+    let is_wanted = (is_http_11 || about.is_kept_alive) && !about.is_closed;
+    let is_kept = is_wanted && !is_doubtful && body != Rest::UntilClose;
     let mut answer = Response::new(());
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
@@ -133,6 +132,14 @@ fn split_line(text: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let end = memchr::memchr(b'\n', text).ok_or("a line without end")?;
     let (line, rest) = text.split_at(end);
     Ok((line.strip_suffix(b"\r").ok_or("half an end of a line")?, rest.get(1..).unwrap_or_default()))
+}
+
+/// A value without the blanks around it: spaces and tabs, nothing else (RFC 9110, section 5.6.3).
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Whether it is HTTP/1.1, not 1.0, and the status. What is said beside the code is for people.
@@ -161,7 +168,7 @@ impl About {
     fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<bool, &'static str> {
         let value = value.as_bytes();
         if name == CONNECTION {
-            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            for option in value.split(|byte| *byte == b',').map(trim) {
                 self.is_closed |= option.eq_ignore_ascii_case(b"close");
                 self.is_kept_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
@@ -182,7 +189,7 @@ impl About {
     fn body(&self, is_http_11: bool) -> Result<Rest, &'static str> {
         match (self.is_chunked, self.length) {
             (Some(true), _) if is_http_11 => Ok(Rest::Chunks(Chunk::Size)),
-            (Some(_), _) => Err("a transfer coding that nobody asked for"),
+            (Some(_), _) => Err("an odd transfer coding"),
             (None, Some(bytes)) => Ok(Rest::of_length(bytes)),
             (None, None) => Ok(Rest::UntilClose),
         }
@@ -244,7 +251,7 @@ mod tests {
             ("1 304 Not Modified\r\ncontent-length: 7", Method::GET, (Rest::Nothing, true, 1)),
             ("1 204 No Content", Method::GET, (Rest::Nothing, true, 0)),
             ("1 200 OK\r\ntransfer-encoding: Chunked", Method::GET, (chunks, true, 0)),
-            ("1 200 OK\r\ncontent-length: 7\r\ntransfer-encoding: chunked", Method::GET, (chunks, true, 0)),
+            ("1 200 OK\r\ncontent-length: 7\r\ntransfer-encoding: chunked", Method::GET, (chunks, false, 0)),
             ("1 200 OK", Method::GET, (Rest::UntilClose, false, 0)),
             (
                 "1 200 OK\r\nconnection: x, Close\r\ncontent-length: 1",
@@ -280,6 +287,9 @@ mod tests {
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length:\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: \x0c3\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: \x0cchunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551616\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",

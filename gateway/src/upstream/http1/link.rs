@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::io::poll_read_buf;
 
 /// Bytes that are read at once at first; twice as many after each read that filled them, up to [`READ_BYTES`].
@@ -21,10 +22,11 @@ const FIRST_READ_BYTES: usize = 8 << 10;
 /// A connection to a service.
 #[derive(Debug)]
 pub(in crate::upstream) struct Link {
-    stream: TcpStream,
+    input: OwnedReadHalf,
     /// What has been read and not yet been taken.
-    input: BytesMut,
-    sending: Sending,
+    read: BytesMut,
+    /// Gone when it goes on by itself.
+    sending: Option<Sending>,
     /// Why sending stopped, as long as an answer may still come.
     failure: Option<LinkError>,
     method: Method,
@@ -41,10 +43,11 @@ impl Link {
     /// A connection on which nothing has been said.
     #[must_use]
     pub(in crate::upstream) fn new(stream: TcpStream) -> Self {
+        let (input, output) = stream.into_split();
         Self {
-            stream,
-            input: BytesMut::new(),
-            sending: Sending::default(),
+            input,
+            read: BytesMut::new(),
+            sending: Some(Sending::new(output)),
             failure: None,
             method: Method::GET,
             is_upgrade: false,
@@ -57,42 +60,37 @@ impl Link {
 
     /// Whether the service has neither closed it nor said something unasked. Costs nothing as long as it has not.
     #[must_use]
-    pub(in crate::upstream) fn is_quiet(&self) -> bool {
+    pub(in crate::upstream) fn is_quiet(&mut self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let mut cx = Context::from_waker(Waker::noop());
-        self.stream.poll_peek(&mut cx, &mut ReadBuf::uninit(&mut byte)).is_pending()
+        self.input.poll_peek(&mut cx, &mut ReadBuf::uninit(&mut byte)).is_pending()
     }
 
     /// Whether it can carry another request: this one is out, its answer in, and nothing more came.
     #[must_use]
     pub(in crate::upstream) fn is_free(&self) -> bool {
-        self.is_kept && !self.is_switched && self.is_end() && self.sending.is_done() && self.input.is_empty()
+        let is_sent = self.sending.as_ref().is_some_and(Sending::is_done);
+        self.is_kept && !self.is_switched && self.is_end() && is_sent && self.read.is_empty()
+    }
+
+    /// Makes itself small for the time until the next exchange, if the last answer was a large one.
+    pub(in crate::upstream) fn shrink(&mut self) {
+        if self.read_bytes > FIRST_READ_BYTES {
+            self.read = BytesMut::new();
+            self.read_bytes = FIRST_READ_BYTES;
+        }
     }
 
     /// Begins an exchange. The connection must be free, or new.
     pub(in crate::upstream) fn begin(&mut self, request: Request<Upload>) {
         self.method.clone_from(request.method());
         self.is_upgrade = request.headers().contains_key(UPGRADE);
-        self.sending.begin(request);
-    }
-
-    /// Makes itself small for the time until the next exchange, if the last answer was a large one.
-    pub(in crate::upstream) fn shrink(&mut self) {
-        if self.read_bytes > FIRST_READ_BYTES {
-            self.input = BytesMut::new();
-            self.read_bytes = FIRST_READ_BYTES;
+        if let Some(sending) = &mut self.sending {
+            sending.begin(request);
         }
     }
 
-    /// Ends an exchange whose answer is here, whatever the client still sends: that is read away, so that he gets to read
-    /// the answer.
-    pub(in crate::upstream) fn abandon(mut self) {
-        if let Some(upload) = self.sending.take_upload() {
-            upload.discard();
-        }
-    }
-
-    /// Sends, and waits for the head of the answer.
+    /// Sends, and waits for the head of the answer. What is not out when that comes goes on by itself.
     ///
     /// # Errors
     /// [`LinkError`]; the connection is of no more use.
@@ -108,12 +106,15 @@ impl Link {
                 let cause = self.failure.take().or(read.err());
                 return Poll::Ready(Err(cause.unwrap_or(LinkError::Closed)));
             }
-            if let Some(Head { answer, body, is_kept }) = head::take(&mut self.input, &self.method)? {
+            if let Some(Head { answer, body, is_kept }) = head::take(&mut self.read, &self.method)? {
                 self.is_switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
                 if self.is_switched && !self.is_upgrade {
                     return Poll::Ready(Err(LinkError::Malformed("another protocol that nobody asked for")));
                 }
-                (self.rest, self.is_kept) = (body, is_kept && self.failure.is_none());
+                (self.rest, self.is_kept) = (body, is_kept);
+                if let Some(sending) = self.sending.take_if(|sending| !sending.is_done()) {
+                    tokio::task::spawn_local(sending.finish());
+                }
                 return Poll::Ready(Ok(answer));
             }
         }
@@ -127,10 +128,8 @@ impl Link {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, LinkError>>> {
-        // A service may answer before it has read everything.
-        self.poll_send(cx)?;
         loop {
-            if let Some(piece) = self.rest.take(&mut self.input)? {
+            if let Some(piece) = self.rest.take(&mut self.read)? {
                 return Poll::Ready(Some(Ok(piece)));
             }
             if self.is_end() {
@@ -163,10 +162,10 @@ impl Link {
         self.rest.known_bytes()
     }
 
-    /// The socket, and what has been read of it, after the service has switched protocols.
+    /// Both ways, and what has been read of the one, after the service has switched protocols.
     #[must_use]
-    pub(in crate::upstream) fn into_parts(self) -> (Bytes, TcpStream) {
-        (self.input.freeze(), self.stream)
+    pub(in crate::upstream) fn into_parts(self) -> Option<(Bytes, OwnedReadHalf, OwnedWriteHalf)> {
+        Some((self.read.freeze(), self.input, self.sending?.into_output()))
     }
 
     /// Sends as far as it goes. A service that does not read on may still answer, so a failure counts only then.
@@ -174,12 +173,15 @@ impl Link {
     /// # Errors
     /// When the client's body breaks off: then no answer is worth waiting for.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), LinkError> {
-        if self.failure.is_some() || self.sending.is_done() {
-            return Ok(());
-        }
-        match self.sending.poll(&mut self.stream, cx) {
+        let Some(sending) = self.sending.as_mut().filter(|sending| !sending.is_done()) else { return Ok(()) };
+        match sending.poll(cx) {
             Poll::Ready(Err(cause @ LinkError::Upload(_))) => return Err(cause),
-            Poll::Ready(Err(cause)) => (self.failure, self.is_kept) = (Some(cause), false),
+            Poll::Ready(Err(cause)) => {
+                self.failure = Some(cause);
+                if let Some(upload) = self.sending.take().and_then(Sending::into_upload) {
+                    upload.discard();
+                }
+            }
             Poll::Ready(Ok(())) | Poll::Pending => (),
         }
         Ok(())
@@ -190,8 +192,8 @@ impl Link {
         // A buffer that is filled to its end would have to be read once more.
         let wanted = known.map_or(self.read_bytes, |bytes| bytes.saturating_add(1)).min(READ_BYTES);
         self.read_bytes = self.read_bytes.max(wanted);
-        self.input.reserve(wanted.max(FIRST_READ_BYTES));
-        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
+        self.read.reserve(wanted.max(FIRST_READ_BYTES));
+        let read = ready!(poll_read_buf(Pin::new(&mut self.input), cx, &mut self.read))?;
         if read >= self.read_bytes {
             self.read_bytes = (self.read_bytes * 2).min(READ_BYTES);
         }

@@ -6,11 +6,14 @@ use crate::body::Upload;
 use bytes::{Buf, Bytes};
 use hyper::Request;
 use hyper::body::Body;
+use std::future::poll_fn;
 use std::io::{self, Cursor, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::time::timeout_at;
 use tokio_util::io::poll_write_buf;
 
 /// Pieces up to this size are copied behind what is to be written already: that costs less than a longer list of
@@ -20,9 +23,13 @@ const COPIED_BYTES: usize = 16 << 10;
 /// Most memory that is kept for the next request.
 const KEPT_BYTES: usize = 32 << 10;
 
-/// What is to be sent, and has not been.
-#[derive(Debug, Default)]
+/// A service that takes nothing for so long after it has answered gets no more of the request.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is to be sent, and the way there.
+#[derive(Debug)]
 pub(super) struct Sending {
+    output: OwnedWriteHalf,
     /// These three are to be written, one after the other.
     front: Cursor<Vec<u8>>,
     piece: Bytes,
@@ -32,20 +39,24 @@ pub(super) struct Sending {
     stage: Stage,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing has been written, and the body has not been asked for.
+    /// Nothing has been written.
     Begun,
-    /// The body's first piece was asked for. It shares the head's packet if it comes while the others take their turn.
-    Lingering { has_piece: bool },
     /// Under way.
     Going,
     /// All has gone.
-    #[default]
     Done,
 }
 
 impl Sending {
+    /// A way on which nothing has been sent.
+    #[must_use]
+    pub(super) fn new(output: OwnedWriteHalf) -> Self {
+        let (front, piece, tail) = (Cursor::default(), Bytes::new(), &b""[..]);
+        Self { output, front, piece, tail, upload: None, stage: Stage::Done }
+    }
+
     /// Begins with a request.
     pub(super) fn begin(&mut self, request: Request<Upload>) {
         let framing = match request.body().size_hint().exact() {
@@ -67,31 +78,16 @@ impl Sending {
 
     /// Sends as far as it goes; ready when all has gone.
     ///
-    /// Before the first byte every other task that is ready takes its turn: what came in at one moment is prepared first
-    /// and then sent, one request after the other. That wakes a service once for many, and gives a body's first piece,
-    /// which the client's connection reads in this same task, the time to come along.
-    ///
     /// # Errors
     /// When the connection or the body breaks off.
-    pub(super) fn poll(
-        &mut self,
-        stream: &mut TcpStream,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), LinkError>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         loop {
             match self.stage {
                 Stage::Done => return Poll::Ready(Ok(())),
                 Stage::Begun => {
-                    self.stage = Stage::Lingering { has_piece: self.poll_piece(cx)?.is_ready() };
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Stage::Lingering { has_piece } => {
                     self.stage = Stage::Going;
-                    if !has_piece {
-                        // Here or not, the head goes now.
-                        let _ = self.poll_piece(cx)?;
-                    }
+                    // The body's first piece shares the head's packet if it is here.
+                    let _ = self.poll_piece(cx)?;
                 }
                 Stage::Going if self.is_written() => {
                     self.clear();
@@ -102,7 +98,7 @@ impl Sending {
                     }
                 }
                 Stage::Going => {
-                    if ready!(self.poll_write(stream, cx))? == 0 {
+                    if ready!(self.poll_write(cx))? == 0 {
                         return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
                     }
                 }
@@ -110,18 +106,51 @@ impl Sending {
         }
     }
 
-    /// What has not been taken of the body.
-    pub(super) fn take_upload(&mut self) -> Option<Upload> {
-        self.upload.take().map(|(upload, _)| upload)
+    /// Sends what is left after the answer has begun, apart from it: a client may read all of the answer before it sends
+    /// on, or the other way round.
+    pub(super) async fn finish(mut self) {
+        let Some(progress) = self.upload.as_ref().map(|(upload, _)| upload.state()) else { return };
+        loop {
+            let deadline = progress.moved_at() + PATIENCE;
+            match timeout_at(deadline, poll_fn(|cx| self.poll(cx))).await {
+                Ok(Ok(())) => {
+                    // Closing this way alone would tell the service that nobody waits for its answer any more.
+                    self.output.forget();
+                    return;
+                }
+                Ok(Err(cause)) => {
+                    log::debug!("the rest of a request was not sent: {cause}");
+                    break;
+                }
+                Err(_elapsed) if progress.moved_at() + PATIENCE > deadline => (),
+                Err(_elapsed) => break,
+            }
+        }
+        if let Some(upload) = self.into_upload() {
+            upload.discard();
+        }
     }
 
-    fn poll_write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// What has not been taken of the body.
+    #[must_use]
+    pub(super) fn into_upload(self) -> Option<Upload> {
+        self.upload.map(|(upload, _)| upload)
+    }
+
+    /// The way, when it is used for another protocol.
+    #[must_use]
+    pub(super) fn into_output(self) -> OwnedWriteHalf {
+        self.output
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let output = Pin::new(&mut self.output);
         if !self.piece.is_empty() || !self.tail.is_empty() {
-            let mut output = (&mut self.front).chain(&mut self.piece).chain(&mut self.tail);
-            return poll_write_buf(Pin::new(stream), cx, &mut output);
+            let mut pieces = (&mut self.front).chain(&mut self.piece).chain(&mut self.tail);
+            return poll_write_buf(output, cx, &mut pieces);
         }
         // One buffer is a little cheaper for the system than a list of one.
-        let written = ready!(Pin::new(stream).poll_write(cx, self.front.chunk()))?;
+        let written = ready!(output.poll_write(cx, self.front.chunk()))?;
         self.front.advance(written);
         Poll::Ready(Ok(written))
     }
