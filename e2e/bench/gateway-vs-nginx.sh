@@ -9,8 +9,8 @@
 # Needs nginx and wrk (Debian: apt-get install nginx-light wrk). See README.md for what was learned.
 set -euo pipefail
 
-rounds=${1:-7}
-seconds=${2:-4}
+rounds=${1:-25}
+seconds=${2:-1}
 connections=${CONNECTIONS:-64}
 here=$(cd "$(dirname "$0")" && pwd)
 gateway=${GATEWAY:-$here/../../target/release/gateway}
@@ -77,21 +77,17 @@ wrk.headers["content-type"] = "application/json"
 wrk.body = string.rep("x", 1024)
 LUA
 
-nginx -p "$work" -c "$work/upstream.conf" & pids+=($!)
-nginx -p "$work" -c "$work/proxy.conf" & pids+=($!) nginx_pid=$!
-url="http://127.0.0.1:$upstream"
-QUINTET_DATA_DIR="$work/data" QUINTET_AUTH__MODE=open QUINTET_GATEWAY__LISTEN="127.0.0.1:$own" \
-  QUINTET_GATEWAY__WORKERS=2 QUINTET_GATEWAY__UPSTREAMS__EVENTS="$url" QUINTET_GATEWAY__UPSTREAMS__TASKS="$url" \
-  RUST_LOG=warn "$gateway" & pids+=($!) gateway_pid=$!
-
-for port in "$upstream" "$proxy" "$own"; do
-  for _ in $(seq 100); do
-    curl -sfo /dev/null "http://127.0.0.1:$port/v1/events" && continue 2
-    sleep 0.1
+await() { # PORT
+  for _ in $(seq 500); do
+    curl -sfo /dev/null "http://127.0.0.1:$1/v1/events" && return
+    sleep 0.02
   done
-  echo "nothing answers at port $port" >&2
+  echo "nothing answers at port $1" >&2
   exit 1
-done
+}
+
+nginx -p "$work" -c "$work/upstream.conf" & pids+=($!)
+await "$upstream"
 
 # Clock ticks that a process and its children have used.
 ticks() {
@@ -102,12 +98,28 @@ ticks() {
   echo "$total"
 }
 
-# Requests per second, and ticks for a million requests, of one run; a run with a wrong answer does not count.
-run() { # PID PORT PATH [SCRIPT]
-  local out before after
-  before=$(ticks "$1")
-  out=$(wrk -t1 -c"$connections" -d"${seconds}s" ${4:+-s "$4"} "http://127.0.0.1:$2$3")
-  after=$(ticks "$1")
+start() { # nginx|gateway
+  if [ "$1" = nginx ]; then
+    exec nginx -p "$work" -c "$work/proxy.conf"
+  fi
+  export QUINTET_DATA_DIR="$work/data" QUINTET_AUTH__MODE=open RUST_LOG=warn QUINTET_GATEWAY__LISTEN="127.0.0.1:$own"
+  export QUINTET_GATEWAY__WORKERS=2 QUINTET_GATEWAY__UPSTREAMS__EVENTS="http://127.0.0.1:$upstream"
+  export QUINTET_GATEWAY__UPSTREAMS__TASKS="http://127.0.0.1:$upstream"
+  exec "$gateway"
+}
+
+# Requests per second, and ticks for a million requests, of one run; a run with a wrong answer does not count. Each run
+# starts its server anew: a process keeps the luck of its start (where its memory and threads lie) for all its life.
+run() { # nginx|gateway PATH [SCRIPT]
+  local port=$own pid out before after load=(wrk -t1 -c"$connections" ${3:+-s "$3"})
+  [ "$1" = gateway ] || port=$proxy
+  start "$1" & pid=$!
+  await "$port"
+  "${load[@]}" -d1s "http://127.0.0.1:$port$2" > /dev/null # warms up
+  before=$(ticks "$pid")
+  out=$("${load[@]}" -d"${seconds}s" "http://127.0.0.1:$port$2")
+  after=$(ticks "$pid")
+  kill "$pid" && wait "$pid" || true
   if grep -qE "Non-2xx|Socket errors" <<< "$out"; then echo "$out" >&2; exit 1; fi
   awk -v ticks=$((after - before)) '/requests in/ { count = $1 } /Requests\/sec/ { print $2, ticks * 1e6 / count }' <<< "$out"
 }
@@ -118,14 +130,12 @@ ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 printf '%-22s %10s %10s %7s %10s   %s\n' scenario nginx/s gateway/s ratio cpu-ratio "ratio of each round"
 compare() { # NAME PATH [SCRIPT]
   local theirs=() ours=() ratios=() costs=() round a b
-  run "$nginx_pid" "$proxy" "$2" "${3:-}" > /dev/null
-  run "$gateway_pid" "$own" "$2" "${3:-}" > /dev/null
   for round in $(seq "$rounds"); do
     # Side by side and in turns, so that whatever else the machine does falls on both.
     if (( round % 2 )); then
-      read -ra a < <(run "$nginx_pid" "$proxy" "$2" "${3:-}"); read -ra b < <(run "$gateway_pid" "$own" "$2" "${3:-}")
+      read -ra a < <(run nginx "${@:2}"); read -ra b < <(run gateway "${@:2}")
     else
-      read -ra b < <(run "$gateway_pid" "$own" "$2" "${3:-}"); read -ra a < <(run "$nginx_pid" "$proxy" "$2" "${3:-}")
+      read -ra b < <(run gateway "${@:2}"); read -ra a < <(run nginx "${@:2}")
     fi
     theirs+=("${a[0]}"); ours+=("${b[0]}"); ratios+=("$(ratio "${b[0]}" "${a[0]}")"); costs+=("$(ratio "${b[1]}" "${a[1]}")")
   done

@@ -40,7 +40,7 @@ struct Idle {
 
 impl Idle {
     /// Whether it can be used: the service may have closed it meanwhile.
-    fn is_fit(&mut self, now: Instant) -> bool {
+    fn is_fit(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.used_at) < IDLE_TIME && self.link.is_quiet()
     }
 }
@@ -90,12 +90,12 @@ impl Pool {
 
     /// Closes idle connections that are too old, and those that the service has closed.
     pub(super) fn sweep(&self, now: Instant) {
-        self.idle.borrow_mut().retain_mut(|idle| idle.is_fit(now));
+        self.idle.borrow_mut().retain(|idle| idle.is_fit(now));
     }
 
     fn take_idle(&self, now: Instant) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(mut last) = idle.pop() {
+        while let Some(last) = idle.pop() {
             if last.is_fit(now) {
                 return Some(last.link);
             }

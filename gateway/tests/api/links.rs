@@ -131,6 +131,27 @@ async fn words_on_an_idle_connection_are_nobodys_answer() {
 }
 
 #[tokio::test]
+async fn a_service_that_has_closed_all_its_connections_costs_no_request() {
+    let (service, gateway) = events().await;
+    // More than a task may look at in one turn.
+    let (mut clients, mut wires) = (Vec::new(), Vec::new());
+    for _ in 0..200 {
+        let mut client = gateway.connect().await;
+        wires.push(ask(&mut client, &service).await);
+        clients.push(client);
+    }
+    for (client, wire) in clients.iter_mut().zip(&mut wires) {
+        wire.send(answer("200 OK", "", "")).await;
+        assert_eq!(client.message().await.unwrap().status(), 200);
+    }
+    drop(wires);
+    gateway.settled().await;
+    let mut wire = ask(&mut clients[0], &service).await;
+    wire.send(answer("200 OK", "", "mine")).await;
+    assert_eq!(clients[0].message().await.unwrap().text(), "mine");
+}
+
+#[tokio::test]
 async fn a_service_may_answer_while_it_reads() {
     let service = Service::new().await;
     let gateway = Setup::default().service("tasks", &service.url).start().await;

@@ -8,10 +8,9 @@ use crate::body::Upload;
 use bytes::{Bytes, BytesMut};
 use hyper::header::UPGRADE;
 use hyper::{Method, Request, Response, StatusCode};
-use std::mem::MaybeUninit;
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
-use tokio::io::ReadBuf;
+use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::io::poll_read_buf;
@@ -58,12 +57,13 @@ impl Link {
         }
     }
 
-    /// Whether the service has neither closed it nor said something unasked. Costs nothing as long as it has not.
+    /// Whether the service has neither closed it nor said something unasked; else the connection is of no more use. Costs
+    /// nothing as long as it has not.
     #[must_use]
-    pub(in crate::upstream) fn is_quiet(&mut self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let mut cx = Context::from_waker(Waker::noop());
-        self.input.poll_peek(&mut cx, &mut ReadBuf::uninit(&mut byte)).is_pending()
+    pub(in crate::upstream) fn is_quiet(&self) -> bool {
+        // Not `poll_peek`: a task that has done much in its turn is told that nothing has come.
+        let read = self.input.try_read(&mut [0]);
+        read.is_err_and(|cause| cause.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether it can carry another request: this one is out, its answer in, and nothing more came.
