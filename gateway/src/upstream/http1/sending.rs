@@ -2,7 +2,7 @@
 
 use super::LinkError;
 use super::head::{self, Framing};
-use crate::body::Upload;
+use crate::body::{Upload, UploadState};
 use bytes::{Buf, Bytes};
 use hyper::Request;
 use hyper::body::Body;
@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::io::poll_write_buf;
 
 /// Pieces up to this size are copied behind what is to be written already: that costs less than a longer list of
@@ -109,9 +109,11 @@ impl Sending {
     /// Sends what is left after the answer has begun, apart from it: a client may read all of the answer before it sends
     /// on, or the other way round.
     pub(super) async fn finish(mut self) {
-        let Some(progress) = self.upload.as_ref().map(|(upload, _)| upload.state()) else { return };
+        // Without a body to be asked for, its last piece is still on its way.
+        let (progress, began) = (self.upload.as_ref().map(|(upload, _)| upload.state()), Instant::now());
+        let moved_at = || progress.as_ref().map_or(began, UploadState::moved_at);
         loop {
-            let deadline = progress.moved_at() + PATIENCE;
+            let deadline = moved_at() + PATIENCE;
             match timeout_at(deadline, poll_fn(|cx| self.poll(cx))).await {
                 Ok(Ok(())) => {
                     // Closing this way alone would tell the service that nobody waits for its answer any more.
@@ -122,7 +124,7 @@ impl Sending {
                     log::debug!("the rest of a request was not sent: {cause}");
                     break;
                 }
-                Err(_elapsed) if progress.moved_at() + PATIENCE > deadline => (),
+                Err(_elapsed) if moved_at() + PATIENCE > deadline => (),
                 Err(_elapsed) => break,
             }
         }
@@ -199,5 +201,27 @@ impl Sending {
         } else {
             self.piece = piece;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn a_last_piece_that_is_on_its_way_is_finished() {
+        // More than the sockets hold.
+        const BYTES: usize = 16 << 20;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut service, _) = listener.accept().await.unwrap();
+        let (_input, output) = stream.into_split();
+        let mut sending = Sending::new(output);
+        (sending.piece, sending.stage) = (vec![b'x'; BYTES].into(), Stage::Going);
+        let mut read = vec![0; BYTES];
+        let ((), read) = tokio::join!(sending.finish(), service.read_exact(&mut read));
+        assert_eq!(read.unwrap(), BYTES);
     }
 }
