@@ -220,7 +220,7 @@ fn one_by_one<W, O>(
 }
 
 fn put<W: Write>(db: &Db, group: &[W], shard: i16) -> Result<Vec<W::Outcome>, DbError> {
-    db.write_blocking(|conn| W::put(conn, group, shard))
+    db.commit_blocking(|conn| W::put(conn, group, shard))
 }
 
 fn put_patiently<W: Write>(db: &Db, write: &W, shard: i16) -> Result<W::Outcome, CommitError> {

@@ -157,7 +157,7 @@ pub struct Common {
     pub database_url: Option<Secret>,
     /// File that holds `database_url`.
     pub database_url_file: Option<PathBuf>,
-    /// Database connections each service holds open at most for reading, 2 to 64; on PostgreSQL half as many more write.
+    /// Database connections each service holds open at most for reading, 2 to 64; on PostgreSQL half as many more write, and two more for group commit.
     pub database_connections: u32,
     /// Who may call, and the first accounts.
     pub auth: Auth,

@@ -103,12 +103,12 @@ impl Bench {
         let rates = self.measure(&[
             // Fewer where each costs a commit: far less tells the rate.
             way("a commit each, 1 connection", events / 16, 1, false),
-            way("a commit each, 4 connections", events / 8, 4, false),
+            way("a commit each, 2 connections", events / 8, 2, false),
             way("posted through the gateway, 64 connections", events, 64, true),
         ]);
-        let [one, four, posted] = rates[..] else { return };
+        let [one, two, posted] = rates[..] else { return };
         println!("  gateway / a commit each, 1 connection: {:.1} (figure to reach: 10)", posted / one);
-        println!("  gateway / a commit each, 4 connections: {:.1}", posted / four);
+        println!("  gateway / a commit each, 2 connections: {:.1}", posted / two);
     }
 
     /// Events a second of each way, as medians. They take turns, so that whatever else the machine does falls on all;

@@ -19,7 +19,7 @@ pub(crate) fn put(db: &Db, events: Range<usize>, list: usize, connections: usize
                 let shard = i16::try_from(place).unwrap();
                 barrier.wait();
                 for list in lists.iter().skip(place).step_by(connections) {
-                    let put = db.write_blocking(|conn| store::put_events(conn, list, shard)).unwrap();
+                    let put = db.commit_blocking(|conn| store::put_events(conn, list, shard)).unwrap();
                     assert_eq!(put.saved(), list.len());
                 }
             });

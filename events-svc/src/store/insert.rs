@@ -2,7 +2,6 @@
 
 use super::StoreError;
 use super::prepared::{Prepared, Shape};
-use diesel::connection::Connection;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, SmallInt, Text};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection};
 use shared::db::{DbConn, DbError, statement};
@@ -39,7 +38,7 @@ pub fn put_events<P: Borrow<Prepared>>(
     let batch = batch.iter().map(Borrow::borrow);
     let unique: Vec<&Prepared> = batch.clone().filter(|event| seen.insert(&event.message_id)).collect();
     let mut stored: HashMap<String, i64> = match conn {
-        DbConn::Postgres(conn) => conn.transaction(|conn| postgres::put(conn, &unique, shard))?,
+        DbConn::Postgres(conn) => postgres::put(conn, &unique, shard)?,
         DbConn::Sqlite(conn) => conn.immediate_transaction(|conn| sqlite::put(conn, &unique, shard))?,
     };
     // Taken out when met: the second of two equal ids in this batch is a repeat.
@@ -60,112 +59,79 @@ pub fn put_postgres_events(
     Ok(postgres::put(conn, &unique, shard)?.into_values().collect())
 }
 
-/// The new events' index rows in index order, which keeps a batch's writes together.
-fn terms<'b>(unique: &[&'b Prepared], stored: &HashMap<String, i64>) -> Vec<(&'b [u8], i64, i64)> {
-    let new = unique.iter().filter_map(|event| Some((event, *stored.get(&event.message_id)?)));
-    let mut rows: Vec<_> = new
-        .flat_map(|(event, id)| event.terms.iter().map(move |term| (term.as_slice(), event.generated, id)))
-        .collect();
-    rows.sort_unstable();
-    rows
-}
-
-/// How many new events there are of each shape, in the order of the counters' key: concurrent batches then wait
-/// for each other instead of locking each other out.
-fn shapes<'b>(unique: &[&'b Prepared], stored: &HashMap<String, i64>) -> BTreeMap<i64, (&'b Prepared, i64)> {
-    let mut counts = BTreeMap::new();
-    for event in unique.iter().filter(|event| stored.contains_key(&event.message_id)) {
-        counts.entry(event.shape.id).or_insert((*event, 0)).1 += 1;
-    }
-    counts
-}
-
-#[derive(QueryableByName)]
-struct New {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Text)]
-    message_id: String,
-}
-
-/// One statement per table and batch, with one array per column (shared/spec/storage-notes.md, "Writing").
+/// One statement for everything, with one array per column (shared/spec/storage-notes.md, "Writing"): a commit of a few
+/// events costs more for its round trips and its planning than for its rows. Counters are locked in the order of their
+/// key: concurrent batches then wait for each other instead of locking each other out.
 mod postgres {
     use super::*;
+
+    const PUT: &str = "\
+        WITH stored AS ( \
+            INSERT INTO events (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
+            SELECT message_id, event_type, generated, scope, user_id, shape, v1, v2, raw \
+            FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY \
+            AS batch (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw, place) ORDER BY place \
+            ON CONFLICT (message_id) DO NOTHING RETURNING id, message_id, generated, shape \
+        ), indexed AS ( \
+            INSERT INTO trait_index (term, generated, event_id) \
+            SELECT term, generated, id FROM unnest(?, ?) AS terms (term, message_id) JOIN stored USING (message_id) \
+            ORDER BY term, generated, id \
+        ), counted AS ( \
+            INSERT INTO event_shapes (id, shard, event_type, name, traits, events) \
+            SELECT id, ?, event_type, name, traits, events \
+            FROM unnest(?, ?, ?, ?) AS shapes (id, event_type, name, traits) \
+            JOIN (SELECT shape AS id, count(*) AS events FROM stored GROUP BY shape) AS counts USING (id) ORDER BY id \
+            ON CONFLICT (id, shard) DO UPDATE SET events = event_shapes.events + excluded.events \
+        ) SELECT id, message_id FROM stored";
+
+    #[derive(QueryableByName)]
+    struct New {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = Text)]
+        message_id: String,
+    }
 
     pub(super) fn put(
         conn: &mut PgConnection,
         unique: &[&Prepared],
         shard: i16,
     ) -> QueryResult<HashMap<String, i64>> {
-        let stored = put_rows(conn, unique)?;
-        if !stored.is_empty() {
-            put_terms(conn, &terms(unique, &stored))?;
-            put_shapes(conn, &shapes(unique, &stored), shard)?;
-        }
-        Ok(stored)
-    }
-
-    fn put_rows(conn: &mut PgConnection, unique: &[&Prepared]) -> QueryResult<HashMap<String, i64>> {
         let texts = |column: fn(&Prepared) -> &str| -> Vec<&str> {
             unique.iter().map(|event| column(event)).collect()
         };
-        let numbers =
-            |column: fn(&Prepared) -> i64| -> Vec<i64> { unique.iter().map(|event| column(event)).collect() };
         let options = |column: fn(&Prepared) -> Option<&str>| -> Vec<Option<&str>> {
             unique.iter().map(|event| column(event)).collect()
         };
-        let rows: Vec<New> = statement(
-            "INSERT INTO events (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
-             SELECT message_id, event_type, generated, scope, user_id, shape, v1, v2, raw \
-             FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY \
-             AS batch (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw, place) \
-             ORDER BY place ON CONFLICT (message_id) DO NOTHING RETURNING id, message_id",
-        )
-        .bind::<Array<Text>, _>(texts(|event| &event.message_id))
-        .bind::<Array<Text>, _>(texts(|event| &event.event_type))
-        .bind::<Array<BigInt>, _>(numbers(|event| event.generated))
-        .bind::<Array<Nullable<Text>>, _>(options(|event| event.scope.as_deref()))
-        .bind::<Array<Nullable<Text>>, _>(options(|event| event.user_id.as_deref()))
-        .bind::<Array<BigInt>, _>(numbers(|event| event.shape.id))
-        .bind::<Array<Text>, _>(texts(|event| &event.v1))
-        .bind::<Array<Text>, _>(texts(|event| &event.v2))
-        .bind::<Array<Text>, _>(texts(|event| &event.raw))
-        .load(conn)?;
-        Ok(rows.into_iter().map(|row| (row.message_id, row.id)).collect())
-    }
-
-    fn put_terms(conn: &mut PgConnection, rows: &[(&[u8], i64, i64)]) -> QueryResult<usize> {
-        let terms: Vec<&[u8]> = rows.iter().map(|(term, _, _)| *term).collect();
-        let times: Vec<i64> = rows.iter().map(|(_, time, _)| *time).collect();
-        let ids: Vec<i64> = rows.iter().map(|(_, _, id)| *id).collect();
-        statement("INSERT INTO trait_index (term, generated, event_id) SELECT * FROM unnest(?, ?, ?)")
-            .bind::<Array<Binary>, _>(terms)
-            .bind::<Array<BigInt>, _>(times)
-            .bind::<Array<BigInt>, _>(ids)
-            .execute(conn)
-    }
-
-    fn put_shapes(
-        conn: &mut PgConnection,
-        counts: &BTreeMap<i64, (&Prepared, i64)>,
-        shard: i16,
-    ) -> QueryResult<usize> {
-        let texts = |column: fn(&Prepared) -> &str| -> Vec<&str> {
-            counts.values().map(|(event, _)| column(event)).collect()
+        let (times, shapes): (Vec<i64>, Vec<i64>) =
+            unique.iter().map(|event| (event.generated, event.shape.id)).unzip();
+        let (terms, owners): (Vec<&[u8]>, Vec<&str>) = unique
+            .iter()
+            .flat_map(|event| event.terms.iter().map(|term| (term.as_slice(), event.message_id.as_str())))
+            .unzip();
+        let known: BTreeMap<i64, &Prepared> = unique.iter().map(|event| (event.shape.id, *event)).collect();
+        let shape_texts = |column: fn(&Prepared) -> &str| -> Vec<&str> {
+            known.values().map(|event| column(event)).collect()
         };
-        statement(
-            "INSERT INTO event_shapes (id, shard, event_type, name, traits, events) \
-             SELECT id, ?, event_type, name, traits, events \
-             FROM unnest(?, ?, ?, ?, ?) AS batch (id, event_type, name, traits, events) \
-             ON CONFLICT (id, shard) DO UPDATE SET events = event_shapes.events + excluded.events",
-        )
-        .bind::<SmallInt, _>(shard)
-        .bind::<Array<BigInt>, _>(counts.keys().copied().collect::<Vec<i64>>())
-        .bind::<Array<Text>, _>(texts(|event| &event.event_type))
-        .bind::<Array<Text>, _>(texts(|event| &event.shape.name))
-        .bind::<Array<Text>, _>(texts(|event| &event.shape.traits))
-        .bind::<Array<BigInt>, _>(counts.values().map(|(_, count)| *count).collect::<Vec<i64>>())
-        .execute(conn)
+        let rows: Vec<New> = statement(PUT)
+            .bind::<Array<Text>, _>(texts(|event| &event.message_id))
+            .bind::<Array<Text>, _>(texts(|event| &event.event_type))
+            .bind::<Array<BigInt>, _>(times)
+            .bind::<Array<Nullable<Text>>, _>(options(|event| event.scope.as_deref()))
+            .bind::<Array<Nullable<Text>>, _>(options(|event| event.user_id.as_deref()))
+            .bind::<Array<BigInt>, _>(shapes)
+            .bind::<Array<Text>, _>(texts(|event| &event.v1))
+            .bind::<Array<Text>, _>(texts(|event| &event.v2))
+            .bind::<Array<Text>, _>(texts(|event| &event.raw))
+            .bind::<Array<Binary>, _>(terms)
+            .bind::<Array<Text>, _>(owners)
+            .bind::<SmallInt, _>(shard)
+            .bind::<Array<BigInt>, _>(known.keys().copied().collect::<Vec<i64>>())
+            .bind::<Array<Text>, _>(shape_texts(|event| &event.event_type))
+            .bind::<Array<Text>, _>(shape_texts(|event| &event.shape.name))
+            .bind::<Array<Text>, _>(shape_texts(|event| &event.shape.traits))
+            .load(conn)?;
+        Ok(rows.into_iter().map(|row| (row.message_id, row.id)).collect())
     }
 }
 
@@ -238,5 +204,30 @@ mod sqlite {
             .do_update()
             .set(event_shapes::events.eq(event_shapes::events + excluded(event_shapes::events)))
             .execute(conn)
+    }
+
+    /// The new events' index rows in index order, which keeps a batch's writes together.
+    fn terms<'b>(unique: &[&'b Prepared], stored: &HashMap<String, i64>) -> Vec<(&'b [u8], i64, i64)> {
+        let new = unique.iter().filter_map(|event| Some((event, *stored.get(&event.message_id)?)));
+        let mut rows: Vec<_> = new
+            .flat_map(|(event, id)| {
+                event.terms.iter().map(move |term| (term.as_slice(), event.generated, id))
+            })
+            .collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    /// How many new events there are of each shape, in the order of the counters' key: concurrent batches then wait
+    /// for each other instead of locking each other out.
+    fn shapes<'b>(
+        unique: &[&'b Prepared],
+        stored: &HashMap<String, i64>,
+    ) -> BTreeMap<i64, (&'b Prepared, i64)> {
+        let mut counts = BTreeMap::new();
+        for event in unique.iter().filter(|event| stored.contains_key(&event.message_id)) {
+            counts.entry(event.shape.id).or_insert((*event, 0)).1 += 1;
+        }
+        counts
     }
 }

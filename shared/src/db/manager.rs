@@ -137,8 +137,14 @@ impl r2d2::ManageConnection for Manager {
             (DbConn::Postgres(conn), Purpose::Read) => {
                 conn.batch_execute(&format!("SET statement_timeout = '{}s'", READ_TIMEOUT.as_secs()))?;
             }
+            // Planning an insert for the very arrays at hand copies them, for longer than it takes to store a few rows.
+            (DbConn::Postgres(conn), Purpose::Commit) => {
+                conn.batch_execute("SET plan_cache_mode = force_generic_plan")?;
+            }
             // The one writer keeps the pages of its indexes at hand: 64 MiB, as needed (shared/spec/storage-notes.md).
-            (DbConn::Sqlite(conn), Purpose::Write) => conn.batch_execute("PRAGMA cache_size=-65536")?,
+            (DbConn::Sqlite(conn), Purpose::Write | Purpose::Commit) => {
+                conn.batch_execute("PRAGMA cache_size=-65536")?;
+            }
             (DbConn::Postgres(_), Purpose::Write) | (DbConn::Sqlite(_), Purpose::Read) => {}
         }
         Ok(Kept { conn, is_dead: false, used: Instant::now(), losses: 0 })

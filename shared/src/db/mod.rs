@@ -57,18 +57,23 @@ impl From<diesel::result::Error> for DbError {
     }
 }
 
+/// Connections of group commit on PostgreSQL: one for each of its threads.
+const COMMITTING: u32 = 2;
+
 /// Connections of one service to its own tables. Cloning shares them.
 #[derive(Clone)]
 pub struct Db {
     readers: Pool,
     writers: Pool,
+    committers: Pool,
     target: Target,
 }
 
 impl Db {
     /// Opens the pools and brings the tables up to date.
     ///
-    /// `connections` is the most that reads hold open, 2 to 64; on PostgreSQL writes have half as many more.
+    /// `connections` is the most that reads hold open, 2 to 64; on PostgreSQL writes have half as many more, and group
+    /// commit two.
     ///
     /// # Errors
     /// [`DbError::Unavailable`] when the database cannot be reached or a migration fails.
@@ -76,12 +81,17 @@ impl Db {
         target.prepare()?;
         migrations.run(&target)?;
         let readers = Pool::open(&target, Purpose::Read, connections)?;
-        let writing = match target {
-            Target::Sqlite { .. } => 1,
-            Target::Postgres { .. } => (connections / 2).max(2),
+        let (writers, committers) = match target {
+            Target::Sqlite { .. } => {
+                let writer = Pool::open(&target, Purpose::Write, 1)?;
+                (writer.clone(), writer)
+            }
+            Target::Postgres { .. } => (
+                Pool::open(&target, Purpose::Write, (connections / 2).max(2))?,
+                Pool::open(&target, Purpose::Commit, COMMITTING)?,
+            ),
         };
-        let writers = Pool::open(&target, Purpose::Write, writing)?;
-        Ok(Self { readers, writers, target })
+        Ok(Self { readers, writers, committers, target })
     }
 
     /// Where the tables are.
@@ -94,7 +104,8 @@ impl Db {
     #[must_use]
     pub fn observed(mut self, read: prometheus::Histogram, write: prometheus::Histogram) -> Self {
         self.readers.observe(read);
-        self.writers.observe(write);
+        self.writers.observe(write.clone());
+        self.committers.observe(write);
         self
     }
 
@@ -124,7 +135,7 @@ impl Db {
         self.writers.run(query).await
     }
 
-    /// The writing side for a thread that already blocks (group commit); not for request handlers.
+    /// The writing side for a thread that already blocks; not for request handlers.
     ///
     /// # Errors
     /// What `query` answers, or [`DbError::Unavailable`].
@@ -133,5 +144,17 @@ impl Db {
         query: impl FnOnce(&mut DbConn) -> Result<T, E>,
     ) -> Result<T, E> {
         self.writers.with_connection(query)
+    }
+
+    /// The writing side for the threads of group commit. On PostgreSQL every statement is planned once for all values,
+    /// so it must be one whose plan does not depend on them.
+    ///
+    /// # Errors
+    /// What `query` answers, or [`DbError::Unavailable`].
+    pub fn commit_blocking<T, E: From<DbError>>(
+        &self,
+        query: impl FnOnce(&mut DbConn) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.committers.with_connection(query)
     }
 }

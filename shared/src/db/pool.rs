@@ -25,6 +25,8 @@ const FRESH: Duration = Duration::from_secs(1);
 pub(super) enum Purpose {
     /// Queries that change nothing; each has its time.
     Read,
+    /// Group commit: the same few statements over and over.
+    Commit,
     /// Everything else.
     Write,
 }
