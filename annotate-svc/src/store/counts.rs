@@ -3,10 +3,10 @@
 use super::DbError;
 use super::row::{execute, load};
 use crate::model::{Field, Texts};
-use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 use sha2::{Digest, Sha256};
-use shared::db::{DbConn, Sql};
+use shared::db::{DbConn, Sql, statement};
 use std::collections::BTreeMap;
 
 /// Longest value that is its own key, in bytes. A longer one is cut, with a hash at the end: an index entry has a
@@ -30,18 +30,49 @@ impl Counts {
 
     /// Writes them into the counters of `shard`.
     pub(super) fn save(self, conn: &mut DbConn, shard: i64) -> Result<(), DbError> {
-        for ((field, key), (value, step)) in self.0.into_iter().filter(|(_, (_, step))| *step != 0) {
-            let mut sql =
-                Sql::new("INSERT INTO field_values (field, value_key, shard, value, annotations) VALUES (");
-            sql.bind(field).push(", ").bind(key).push(", ").bind(shard).push(", ").bind(value);
-            sql.push(", ").bind(step).push(
-                ") ON CONFLICT (field, value_key, shard) \
-                 DO UPDATE SET annotations = field_values.annotations + excluded.annotations",
-            );
-            execute(conn, sql)?;
+        let changed: Vec<Change> = self.0.into_iter().filter(|(_, (_, step))| *step != 0).collect();
+        match conn {
+            _ if changed.is_empty() => Ok(()),
+            DbConn::Postgres(conn) => save_batch(conn, &changed, shard),
+            DbConn::Sqlite(_) => changed.into_iter().try_for_each(|change| save_one(conn, change, shard)),
         }
-        Ok(())
     }
+}
+
+/// A counter's key, its value and what is added to it.
+type Change = ((i64, String), (String, i64));
+
+/// One round trip for all, which together cost more than the annotation itself.
+fn save_batch(conn: &mut PgConnection, changed: &[Change], shard: i64) -> Result<(), DbError> {
+    let fields: Vec<i64> = changed.iter().map(|((field, _), _)| *field).collect();
+    let keys: Vec<&str> = changed.iter().map(|((_, key), _)| key.as_str()).collect();
+    let values: Vec<&str> = changed.iter().map(|(_, (value, _))| value.as_str()).collect();
+    let steps: Vec<i64> = changed.iter().map(|(_, (_, step))| *step).collect();
+    statement(
+        "INSERT INTO field_values (field, value_key, shard, value, annotations) \
+         SELECT field, value_key, ?, value, step \
+         FROM unnest(?, ?, ?, ?) WITH ORDINALITY AS changed (field, value_key, value, step, place) ORDER BY place \
+         ON CONFLICT (field, value_key, shard) \
+         DO UPDATE SET annotations = field_values.annotations + excluded.annotations",
+    )
+    .bind::<BigInt, _>(shard)
+    .bind::<Array<BigInt>, _>(fields)
+    .bind::<Array<Text>, _>(keys)
+    .bind::<Array<Text>, _>(values)
+    .bind::<Array<BigInt>, _>(steps)
+    .execute(conn)?;
+    Ok(())
+}
+
+fn save_one(conn: &mut DbConn, ((field, key), (value, step)): Change, shard: i64) -> Result<(), DbError> {
+    let mut sql = Sql::new("INSERT INTO field_values (field, value_key, shard, value, annotations) VALUES (");
+    sql.bind(field).push(", ").bind(key).push(", ").bind(shard).push(", ").bind(value);
+    sql.push(", ").bind(step).push(
+        ") ON CONFLICT (field, value_key, shard) \
+         DO UPDATE SET annotations = field_values.annotations + excluded.annotations",
+    );
+    execute(conn, sql)?;
+    Ok(())
 }
 
 /// The number that stands for a counted field in the table.
