@@ -49,7 +49,8 @@ pub enum CommitError {
     /// The database failed; nothing of this write is stored.
     #[error("storage failed: {0}")]
     Storage(String),
-    /// The database is away; nothing of this write is stored.
+    /// The database is away. When the connection broke during the commit, the write may be stored all the same: what
+    /// is sent again must be recognised.
     #[error("storage unavailable: {0}")]
     Unavailable(String),
 }

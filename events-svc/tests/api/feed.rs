@@ -17,15 +17,17 @@ async fn feed(fixture: &Fixture, after: &str) -> (Vec<String>, String) {
 #[actix_web::test]
 async fn a_reader_that_follows_the_cursor_sees_every_event_once() {
     let fixture = Fixture::new();
-    let events: Vec<_> =
-        (1..=5).map(|n| event(&format!("e{n}"), "t", "2015-01-01T00:00:00", &[("a", text("b"))])).collect();
+    let events: Vec<_> = (1..=5)
+        .rev()
+        .map(|n| event(&format!("e{n}"), "t", "2015-01-01T00:00:00", &[("a", text("b"))]))
+        .collect();
     fixture.store(&events).await;
     let (ids, cursor) = feed(&fixture, "0-0").await;
-    assert_eq!(ids, ["e1", "e2"]);
+    assert_eq!(ids, ["e5", "e4"]);
     let (ids, cursor) = feed(&fixture, &cursor).await;
-    assert_eq!(ids, ["e3", "e4"]);
+    assert_eq!(ids, ["e3", "e2"]);
     let (ids, cursor) = feed(&fixture, &cursor).await;
-    assert_eq!(ids, ["e5"]);
+    assert_eq!(ids, ["e1"]);
     let end = fixture.get(&format!("/internal/feed?after={cursor}")).await.json();
     assert_eq!(end, serde_json::json!({"cursor": cursor, "events": []}));
 }

@@ -9,6 +9,7 @@
 )]
 
 mod amqp;
+mod batches;
 mod common;
 mod dead_letters;
 mod emitted;

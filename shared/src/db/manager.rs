@@ -138,8 +138,9 @@ impl r2d2::ManageConnection for Manager {
                 conn.batch_execute(&format!("SET statement_timeout = '{}s'", READ_TIMEOUT.as_secs()))?;
             }
             // Planning an insert for the very arrays at hand copies them, for longer than it takes to store a few rows.
+            // A plan that was made while a table was small must not read all of it when it has grown.
             (DbConn::Postgres(conn), Purpose::Commit) => {
-                conn.batch_execute("SET plan_cache_mode = force_generic_plan")?;
+                conn.batch_execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")?;
             }
             // The one writer keeps the pages of its indexes at hand: 64 MiB, as needed (shared/spec/storage-notes.md).
             (DbConn::Sqlite(conn), Purpose::Write | Purpose::Commit) => {

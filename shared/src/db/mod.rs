@@ -146,8 +146,8 @@ impl Db {
         self.writers.with_connection(query)
     }
 
-    /// The writing side for the threads of group commit. On PostgreSQL every statement is planned once for all values,
-    /// so it must be one whose plan does not depend on them.
+    /// The writing side for the threads of group commit. On PostgreSQL every statement is planned once for all values
+    /// and never reads whole tables, so it must be one that finds its rows by a key.
     ///
     /// # Errors
     /// What `query` answers, or [`DbError::Unavailable`].
