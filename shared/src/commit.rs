@@ -4,7 +4,7 @@
 //! committer then takes them all, up to [`GROUP_WEIGHT`]. Nobody waits for a timer: under light load a write is
 //! committed at once, under heavy load groups grow by themselves.
 
-use crate::db::{Db, DbConn, DbError};
+use crate::db::{COMMITTERS, Db, DbConn, DbError};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,10 +18,6 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Attempts at storing one write before it fails: concurrent replicas may hit a deadlock.
 const ATTEMPTS: usize = 3;
-
-/// Writers that commit side by side, so that one can fill its rows while another waits for the disk. SQLite has
-/// one writing connection.
-const COMMITTERS: i16 = 2;
 
 /// Something to be stored, whole or not at all, that may share its transaction with others.
 pub trait Write: Sized + Send + 'static {
@@ -117,8 +113,9 @@ impl<W: Write> Committers<W> {
         let (queue, waiting) = channel();
         let (waiting, committed) = (Arc::new(Mutex::new(waiting)), watch::Sender::new(0));
         // Processes choose their counters apart, so that their commits do not wait for each other.
-        let first_shard = i16::from(rand::random::<u8>() % 16) * COMMITTERS;
-        for shard in first_shard..first_shard + COMMITTERS {
+        let committers = i16::from(COMMITTERS);
+        let first_shard = i16::from(rand::random::<u8>() % 16) * committers;
+        for shard in first_shard..first_shard + committers {
             let (db, waiting, committed) = (db.clone(), Arc::clone(&waiting), committed.clone());
             std::thread::Builder::new()
                 .name("committer".into())

@@ -57,8 +57,9 @@ impl From<diesel::result::Error> for DbError {
     }
 }
 
-/// Connections of group commit on PostgreSQL: one for each of its threads.
-const COMMITTING: u32 = 2;
+/// Threads of group commit that write side by side, so that one can fill its rows while another waits for the disk. On
+/// PostgreSQL each has a connection; SQLite has one writing connection.
+pub(crate) const COMMITTERS: u8 = 2;
 
 /// Connections of one service to its own tables. Cloning shares them.
 #[derive(Clone)]
@@ -88,7 +89,7 @@ impl Db {
             }
             Target::Postgres { .. } => (
                 Pool::open(&target, Purpose::Write, (connections / 2).max(2))?,
-                Pool::open(&target, Purpose::Commit, COMMITTING)?,
+                Pool::open(&target, Purpose::Commit, COMMITTERS.into())?,
             ),
         };
         Ok(Self { readers, writers, committers, target })
