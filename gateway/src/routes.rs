@@ -29,6 +29,8 @@ pub(crate) enum Api {
     Fifo,
     /// Annotations in Bosun's form.
     Annotate,
+    /// The same in the form of Grafana's annotation API.
+    Grafana,
     /// The gateway's own pages, and paths that nobody owns.
     Gateway,
 }
@@ -38,6 +40,18 @@ impl Api {
     #[must_use]
     pub(crate) fn is_snap(self) -> bool {
         matches!(self, Self::SnapV1 | Self::SnapV2)
+    }
+
+    /// The API whose compat listener has this one: Snap's versions share one, and Grafana's form comes with Bosun's.
+    #[must_use]
+    pub(crate) fn listener(self) -> Self {
+        match self {
+            Self::SnapV2 => Self::SnapV1,
+            Self::Grafana => Self::Annotate,
+            Self::StackTach | Self::Panko | Self::SnapV1 | Self::Fifo | Self::Annotate | Self::Gateway => {
+                self
+            }
+        }
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn answer(api: Api, fault: &Fault, asked: &Asked) -> Response<Body> {
         Api::SnapV2 => snap::answer_v2(fault),
         Api::Fifo => fifo::answer(fault),
         Api::Annotate => annotate::answer(fault),
+        Api::Grafana => annotate::answer_grafana(fault),
         Api::Gateway => own::answer(fault),
     };
     if let Some(seconds) = fault.retry_after_secs() {

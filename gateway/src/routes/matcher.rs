@@ -50,12 +50,15 @@ impl Router {
         router
     }
 
-    /// A compat listener's routes: those of `api` (both versions for Snap) and what only its own listener has.
+    /// A compat listener's routes: those of `api` in all its forms, and what only its own listener has.
     #[must_use]
     pub(crate) fn pinned_to(api: Api) -> Self {
         let mut router = Self::empty(api);
-        let is_own = |area: &&Area| area.api == api || (area.api.is_snap() && api.is_snap());
-        AREAS.iter().filter(is_own).chain(pinned(api)).for_each(|area| router.add_area(area));
+        AREAS
+            .iter()
+            .filter(|area| area.api.listener() == api)
+            .chain(pinned(api))
+            .for_each(|area| router.add_area(area));
         router.claims.clear();
         router
     }

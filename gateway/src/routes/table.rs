@@ -4,7 +4,7 @@
 //! and never forwarded; `/internal/…` of a service is therefore out of reach, except where a row below says so.
 
 use super::Access::{Admin, Login, Public};
-use super::Api::{Annotate, Fifo, Gateway, Panko, SnapV1, SnapV2, StackTach};
+use super::Api::{Annotate, Fifo, Gateway, Grafana, Panko, SnapV1, SnapV2, StackTach};
 use super::Class::{Ingest, Socket, Stream, Upload};
 use super::Owner::{Page, Rewritten, Service};
 use super::Service::{Annotate as Annotations, Dtrace, Events, Streams, Tasks, Tribe};
@@ -297,7 +297,7 @@ pub(crate) const AREAS: &[Area] = &[
         rows: &[("", &[get("cloud->annotations->list"), options()])],
     },
     Area {
-        api: Annotate,
+        api: Grafana,
         owner: Service(Annotations),
         slash: Unknown,
         prefixes: &["/api/annotations"],
@@ -484,7 +484,7 @@ pub(crate) fn pinned(api: Api) -> &'static [Area] {
     match api {
         Panko => PANKO_ROOT,
         Annotate => ANNOTATE_ROOT,
-        StackTach | SnapV1 | SnapV2 | Fifo | Gateway => &[],
+        StackTach | SnapV1 | SnapV2 | Fifo | Grafana | Gateway => &[],
     }
 }
 

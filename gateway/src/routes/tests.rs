@@ -90,6 +90,7 @@ fn a_compat_listener_knows_its_own_api_alone() {
         (Api::Panko, "/healthcheck", "/v1/events"),
         (Api::SnapV1, "/v2/tasks", "/v1/streams"),
         (Api::Annotate, "/api/annotation/query", "/dtrace"),
+        (Api::Annotate, "/api/annotations", "/v2/events"),
         (Api::Fifo, "/dtrace", "/annotation"),
     ] {
         let router = Router::pinned_to(api);

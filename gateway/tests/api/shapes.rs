@@ -186,6 +186,13 @@ async fn annotate_wraps_a_text_and_ends_the_line() {
     let expected = "{\"error\":\"The annotate service is not part of this installation.\"}\n";
     assert_eq!((answer.status(), answer.text()), (503, expected));
     assert_eq!(answer.header("content-type"), Some("application/json"));
+    let answer = asked(&gateway, "GET", "/api/annotations", "").await;
+    let words = "The annotate service is not part of this installation.";
+    assert_eq!(
+        (answer.status(), answer.json()),
+        (503, json!({ "message": words, "error": words })),
+        "Grafana's form"
+    );
 }
 
 #[tokio::test]
