@@ -19,12 +19,12 @@ mod http;
 
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
-use events_svc::model::{Direction, EventFilter, Order, Visibility};
+use events_svc::model::{EventFilter, Order, Visibility};
 use events_svc::store::{self, StoreError, StoredEvent};
 use events_svc::wire::v2::push_event;
 use http::Client;
 use serde_json::Value;
-use shared::db::{Db, DbConn};
+use shared::db::{Db, DbConn, Direction};
 use std::hint::black_box;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};

@@ -24,13 +24,11 @@ use data::{BASE, events, open};
 use events_svc::State;
 use events_svc::config::Config;
 use events_svc::distill::Distiller;
-use events_svc::model::{
-    Direction, EventFilter, FlatFilter, Operator, Order, TraitFilter, TraitValue, Visibility,
-};
+use events_svc::model::{EventFilter, FlatFilter, Operator, Order, TraitFilter, TraitValue, Visibility};
 use events_svc::store;
 use http::Client;
 use shared::clock::SystemClock;
-use shared::db::{Db, DbConn};
+use shared::db::{Db, DbConn, Direction};
 use shared::identity::Principal;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 
 use chrono::NaiveDateTime;
 use serde_json::value::RawValue;
+use shared::db::Direction;
 
 /// The value of a trait, in one of the four types both APIs know.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,15 +86,6 @@ pub struct TraitFilter {
     pub operator: Operator,
     /// What the trait is compared with.
     pub value: TraitValue,
-}
-
-/// Direction of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Smallest first.
-    Ascending,
-    /// Greatest first.
-    Descending,
 }
 
 /// Order of a v2 list. Message ids are unique, so nothing after them matters.

@@ -153,7 +153,7 @@ pub enum AuthMode {
 pub struct Common {
     /// Folder of the SQLite files, secrets and uploads.
     pub data_dir: PathBuf,
-    /// `postgres://…`: one database, one schema per service; through PgBouncer in session mode only. Unset: SQLite files in `data_dir`.
+    /// `postgres://…`: one database, one schema per service; through `PgBouncer` in session mode only. Unset: SQLite files in `data_dir`.
     pub database_url: Option<Secret>,
     /// File that holds `database_url`.
     pub database_url_file: Option<PathBuf>,

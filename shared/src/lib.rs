@@ -1,8 +1,8 @@
 //! What two services already use and no API owns: the database door, group commit, configuration loading, server start and
-//! stop, logging, health and metrics, signed identity, secrets, the clock, and five small readers (globs, YAML with
-//! line numbers, ISO 8601 times, time expressions, the header `Accept`).
+//! stop, logging, health and metrics, signed identity, secrets, the clock, and small readers (globs, YAML with line
+//! numbers, ISO 8601 times, time expressions, the header `Accept`, `StackTach`'s query strings).
 //!
-//! Nothing here knows a route, a table or a word of any one API.
+//! Nothing here knows a route or a table, nor what only one service needs to know.
 
 pub mod accept;
 pub mod body;
@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod permission;
 pub mod secrets;
 pub mod server;
+pub mod stacktach;
 pub mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -45,7 +45,7 @@ async fn main() {
             trigger_name: None,
             traits: Vec::new(),
             mark: None,
-            direction: store::Direction::Ascending,
+            direction: shared::db::Direction::Ascending,
             limit: 0,
         };
         let streams = database.db.read(move |conn| store::count_streams(conn, &filter)).await.unwrap();

@@ -1,6 +1,6 @@
 //! `/v1/events`: lists, counts and single events in StackTach's form (streams-events-v1.md, sections 1, 2 and 6).
 
-use super::query_v1::Query;
+use super::query_v1::filter;
 use crate::config::Config;
 use crate::error::Error;
 use crate::store;
@@ -8,7 +8,8 @@ use crate::wire::v1::push_marked;
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
-use shared::db::Db;
+use shared::db::{Db, Direction};
+use shared::stacktach::Query;
 
 /// `/v1/events` and below, with and without a trailing slash.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
@@ -37,9 +38,9 @@ pub(crate) fn json(body: String) -> HttpResponse {
 
 /// `GET /v1/events`: the events that meet all filters, newest in storage first unless the mark says otherwise.
 async fn list_events(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
-    let filter = Query::parse(req.query_string()).filter(config.max_page)?;
+    let filter = filter(&Query::parse(req.query_string()), config.max_page)?;
     let body = db.read(move |conn| {
-        let is_ascending = filter.direction == crate::model::Direction::Ascending;
+        let is_ascending = filter.direction == Direction::Ascending;
         let events = store::list_flat_events(conn, &filter)?;
         let mut body = String::from("[");
         for (place, event) in events.iter().enumerate() {
@@ -56,7 +57,7 @@ async fn list_events(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Re
 
 /// `GET /v1/events/count` in any letter case: how many events meet the filters; `limit` does not matter.
 async fn count_events(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
-    let filter = Query::parse(req.query_string()).filter(config.max_page)?;
+    let filter = filter(&Query::parse(req.query_string()), config.max_page)?;
     let count = db.read(move |conn| Ok::<_, Error>(store::count_flat_events(conn, &filter)?)).await?;
     Ok(json(format!("[{{\"count\":{count}}}]")))
 }

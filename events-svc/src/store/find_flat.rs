@@ -3,10 +3,10 @@
 //! Events of a trait value are gathered from the trait index and put in order here; a value that very many events
 //! have is cheaper to meet while reading the newest events.
 
-use super::read::{FlatEvent, Patience, beyond, load, meets, word};
+use super::read::{FlatEvent, Patience, load, meets};
 use super::types::count_events;
 use super::{StoreError, key::key, term};
-use crate::model::{Direction, FlatFilter, Operator, TraitFilter, TraitValue};
+use crate::model::{FlatFilter, Operator, TraitFilter, TraitValue};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 use shared::datetime::to_micros;
@@ -83,7 +83,7 @@ fn push_columns(sql: &mut Sql, filter: &FlatFilter) {
         sql.push(" AND e.generated <= ").bind(to_micros(until));
     }
     if let Some(mark) = filter.mark {
-        sql.push(&format!(" AND e.id {} ", beyond(filter.direction))).bind(mark);
+        sql.push(&format!(" AND e.id {} ", filter.direction.beyond())).bind(mark);
     }
 }
 
@@ -98,7 +98,7 @@ fn any_term((name, values): &(String, Vec<TraitValue>)) -> Sql {
 }
 
 fn list_by_columns(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
-    let order = format!(" ORDER BY e.id {} LIMIT {}", word(filter.direction), filter.limit);
+    let order = format!(" ORDER BY e.id {} LIMIT {}", filter.direction.word(), filter.limit);
     let mut sql = Sql::new("SELECT e.id, e.v1 AS members FROM events e WHERE ");
     if filter.event_type.is_none() && (filter.after.is_some() || filter.until.is_some()) {
         // The ids of a time window come from the narrow index alone; only the page's rows are read whole.
@@ -150,15 +150,9 @@ fn list_gathered(
     let rest = filter.traits.iter().enumerate().filter(|(place, _)| !gathered.met.contains(place));
     let rest: Vec<_> = rest.map(|(_, values)| values.clone()).collect();
     let mut ids: Vec<i64> = gathered.ids.into_iter().collect();
-    match filter.direction {
-        Direction::Ascending => ids.sort_unstable(),
-        Direction::Descending => ids.sort_unstable_by_key(|id| std::cmp::Reverse(*id)),
-    }
+    ids.sort_unstable_by(|a, b| filter.direction.turn(a.cmp(b)));
     if let Some(mark) = filter.mark {
-        ids.retain(|id| match filter.direction {
-            Direction::Ascending => *id > mark,
-            Direction::Descending => *id < mark,
-        });
+        ids.retain(|id| filter.direction.turn(id.cmp(&mark)).is_gt());
     }
     let mut events = Vec::new();
     for chunk in ids.chunks(filter.limit.clamp(1, CHUNK)) {
@@ -168,7 +162,7 @@ fn list_gathered(
         let mut sql = Sql::new(WITH_HEAD);
         sql.push("e.id").among(chunk.to_vec());
         push_columns(&mut sql, filter);
-        sql.push(&format!(" ORDER BY e.id {}", word(filter.direction)));
+        sql.push(&format!(" ORDER BY e.id {}", filter.direction.word()));
         take(&mut events, load(conn, sql)?, &rest, filter.limit);
     }
     Ok(events)
@@ -183,7 +177,7 @@ fn list_scanned(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>
         let mut sql = Sql::new(WITH_HEAD);
         sql.push("1 = 1");
         push_columns(&mut sql, &window);
-        sql.push(&format!(" ORDER BY e.id {} LIMIT {CHUNK}", word(filter.direction)));
+        sql.push(&format!(" ORDER BY e.id {} LIMIT {CHUNK}", filter.direction.word()));
         let rows: Vec<WithHead> = load(conn, sql)?;
         let read = rows.len();
         window.mark = rows.last().map(|row| row.id);

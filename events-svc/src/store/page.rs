@@ -1,12 +1,12 @@
 //! A page of the v2 list in the making: rows read in chunks, checked, put in order, until the limit is reached.
 
 use super::find::push_time_bounds;
-use super::read::{Patience, STORED, StoredEvent, beyond, load_stored, meets, word};
+use super::read::{Patience, STORED, StoredEvent, load_stored, meets};
 use super::{StoreError, key::key, term};
-use crate::model::{Direction, EventFilter, Operator, Order, TraitFilter, Visibility};
+use crate::model::{EventFilter, Operator, Order, TraitFilter, Visibility};
 use diesel::sql_types::BigInt;
 use diesel::{Queryable, RunQueryDsl};
-use shared::db::{DbConn, Sql};
+use shared::db::{DbConn, Direction, Sql};
 use shared::on_backend;
 
 /// Fewest and most rows that one statement of a filtered scan reads.
@@ -92,13 +92,9 @@ impl<'f> Page<'f> {
 
     /// Reads gathered events in order, some at a time.
     pub(super) fn gathered(&mut self, conn: &mut DbConn, mut places: Vec<Place>) -> Result<(), StoreError> {
-        match self.filter.order {
-            // Ids say nothing about the order of message ids: read all that were gathered.
-            Order::MessageId(_) => {}
-            Order::Generated(Direction::Ascending, _) => places.sort_by_key(|place| place.generated),
-            Order::Generated(Direction::Descending, _) => {
-                places.sort_by_key(|place| std::cmp::Reverse(place.generated));
-            }
+        // Ids say nothing about the order of message ids: for that all that were gathered are read.
+        if let Order::Generated(by_time, _) = self.filter.order {
+            places.sort_by(|a, b| by_time.turn(a.generated.cmp(&b.generated)));
         }
         let mut rest = places.as_slice();
         while !rest.is_empty() && self.wanted() > 0 {
@@ -160,12 +156,14 @@ impl<'f> Page<'f> {
         let Some(Seen { generated: time, message_id }) = &self.after else { return };
         match self.filter.order {
             Order::MessageId(direction) => {
-                sql.push(&format!(" AND e.message_id {} ", beyond(direction))).bind(message_id.as_str());
+                sql.push(&format!(" AND e.message_id {} ", direction.beyond())).bind(message_id.as_str());
             }
             Order::Generated(by_time, by_id) => {
-                sql.push(&format!(" AND e.generated {}= ", beyond(by_time))).bind(*time);
-                sql.push(&format!(" AND (e.generated {} ", beyond(by_time))).bind(*time);
-                sql.push(&format!(" OR e.message_id {} ", beyond(by_id))).bind(message_id.as_str()).push(")");
+                sql.push(&format!(" AND e.generated {}= ", by_time.beyond())).bind(*time);
+                sql.push(&format!(" AND (e.generated {} ", by_time.beyond())).bind(*time);
+                sql.push(&format!(" OR e.message_id {} ", by_id.beyond()))
+                    .bind(message_id.as_str())
+                    .push(")");
             }
         }
     }
@@ -193,16 +191,12 @@ impl<'f> Page<'f> {
 
     /// Puts rows in the order of the list.
     fn sort(&self, rows: &mut [StoredEvent]) {
-        let turned = |order: std::cmp::Ordering, direction| match direction {
-            Direction::Ascending => order,
-            Direction::Descending => order.reverse(),
-        };
         rows.sort_by(|a, b| {
-            let by_id = |direction| turned(a.message_id.cmp(&b.message_id), direction);
+            let by_id = |direction: Direction| direction.turn(a.message_id.cmp(&b.message_id));
             match self.filter.order {
                 Order::MessageId(direction) => by_id(direction),
                 Order::Generated(time, id) => {
-                    turned(a.generated.cmp(&b.generated), time).then_with(|| by_id(id))
+                    time.turn(a.generated.cmp(&b.generated)).then_with(|| by_id(id))
                 }
             }
         });
@@ -238,7 +232,7 @@ impl<'f> Page<'f> {
             let chunk = self.chunk();
             let mut sql = self.statement("events e", "e.generated");
             self.push_after(&mut sql);
-            sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", word(direction)));
+            sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", direction.word()));
             let rows = load_stored(conn, sql)?;
             let is_end = rows.len() < chunk;
             self.after = rows.last().map(Seen::from);
@@ -298,11 +292,11 @@ impl<'f> Page<'f> {
         after: Option<i64>,
     ) -> Result<Chunk, StoreError> {
         let size = self.chunk() + 1;
-        let end = |generated: &str| format!(" ORDER BY {generated} {} LIMIT {size}", word(by_time));
+        let end = |generated: &str| format!(" ORDER BY {generated} {} LIMIT {size}", by_time.word());
         let bounds = |sql: &mut Sql, generated: &str| {
             push_time_bounds(sql, generated, self.filter);
             if let Some(after) = after {
-                sql.push(&format!(" AND {generated} {} ", beyond(by_time))).bind(after);
+                sql.push(&format!(" AND {generated} {} ", by_time.beyond())).bind(after);
             }
         };
         let whole = |conn: &mut DbConn, mut sql: Sql, generated: &str| {
@@ -368,9 +362,9 @@ impl<'f> Page<'f> {
                 }
             };
             if let Some(after) = &after {
-                sql.push(&format!(" AND e.message_id {} ", beyond(by_id))).bind(after.as_str());
+                sql.push(&format!(" AND e.message_id {} ", by_id.beyond())).bind(after.as_str());
             }
-            sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", word(by_id)));
+            sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", by_id.word()));
             let rows = load_stored(conn, sql)?;
             let is_end = rows.len() < chunk;
             after = rows.last().map(|row| row.message_id.clone());

@@ -1,7 +1,7 @@
 //! What the v1 and the v2 lists share: the columns they read, and the conditions that no index can check.
 
 use super::StoreError;
-use crate::model::{Direction, Operator, TraitFilter, TraitValue};
+use crate::model::{Operator, TraitFilter, TraitValue};
 use crate::wire::v2::{trait_head, type_name};
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Queryable, QueryableByName, RunQueryDsl};
@@ -72,22 +72,6 @@ where
 pub(super) fn load_stored(conn: &mut DbConn, sql: Sql) -> Result<Vec<StoredEvent>, StoreError> {
     let sql = sql.typed::<StoredColumns>();
     Ok(on_backend!(conn, c => sql.load::<StoredEvent>(c))?)
-}
-
-/// `ASC` or `DESC`.
-pub(super) fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ascending => "ASC",
-        Direction::Descending => "DESC",
-    }
-}
-
-/// The comparison that goes on after a value in this direction.
-pub(super) fn beyond(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ascending => ">",
-        Direction::Descending => "<",
-    }
 }
 
 /// Whether the stored text of an event meets a condition on a trait.

@@ -1,13 +1,13 @@
 //! The v2 list against a plain model of the contract: every way of reading must give the same pages.
 
 use crate::common::{Fixture, event, text};
-use events_svc::model::Direction::{Ascending, Descending};
 use events_svc::model::TraitValue::Integer;
 use events_svc::model::{Event, EventFilter, Operator, Order, TraitFilter, TraitValue, Visibility};
 use events_svc::store::{StoreError, list_events};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use shared::db::Direction::{Ascending, Descending};
 use std::cmp::Ordering;
 
 const EVENTS: usize = 250;

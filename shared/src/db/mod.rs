@@ -5,6 +5,7 @@
 //! PostgreSQL writers have connections of their own too, so that slow reads never keep writes waiting.
 
 mod connection;
+mod direction;
 mod manager;
 mod migrate;
 mod order;
@@ -14,6 +15,7 @@ mod statement;
 
 pub use connection::DbConn;
 pub use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+pub use direction::Direction;
 pub use manager::Target;
 pub use migrate::Migrations;
 pub use order::{SETTLED, continue_order};

@@ -6,13 +6,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value as Json};
 use shared::clock::SharedClock;
 use shared::datetime::to_micros;
-use shared::db::{Db, DbConn};
+use shared::db::{Db, DbConn, Direction};
+use shared::stacktach::Query;
 
-use super::query::Query;
+use super::query::{filter, has_details};
 use super::{closed, json, time};
 use crate::config::Config;
 use crate::error::Error;
-use crate::store::{self, Direction, Reset, StreamRow};
+use crate::store::{self, Reset, StreamRow};
 
 /// Names the method that a POST stands for.
 const OVERRIDE: &str = "x-http-method-override";
@@ -47,7 +48,7 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
 /// `GET /v1/streams`: the streams that meet all filters, newest first unless the mark says otherwise.
 async fn list_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
     let query = Query::parse(req.query_string());
-    let (filter, has_details) = (query.filter(config.max_page)?, query.has_details());
+    let (filter, has_details) = (filter(&query, config.max_page)?, has_details(&query));
     let body = db.read(move |conn| {
         let sign = if filter.direction == Direction::Ascending { "+" } else { "" };
         let rows = store::list_streams(conn, &filter)?;
@@ -58,14 +59,14 @@ async fn list_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> R
 
 /// `GET /v1/streams/count`: how many streams meet all filters; `limit` does not matter.
 async fn count_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
-    let filter = Query::parse(req.query_string()).filter(config.max_page)?;
+    let filter = filter(&Query::parse(req.query_string()), config.max_page)?;
     let count = db.read(move |conn| Ok::<_, Error>(store::count_streams(conn, &filter)?)).await?;
     Ok(json(format!("[{{\"count\":{count}}}]")))
 }
 
 /// `GET /v1/streams/{id}`: a list of one, or of none for an unknown id.
 async fn find_stream(req: HttpRequest, path: web::Path<String>, db: Data<Db>) -> Result<HttpResponse, Error> {
-    let (id, has_details) = (stream_id(&path)?, Query::parse(req.query_string()).has_details());
+    let (id, has_details) = (stream_id(&path)?, has_details(&Query::parse(req.query_string())));
     let body = db.read(move |conn| {
         let rows: Vec<_> = store::find_stream(conn, id)?.into_iter().collect();
         write_streams(conn, &rows, "", has_details)

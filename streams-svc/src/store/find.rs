@@ -4,19 +4,10 @@ use chrono::NaiveDateTime;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use shared::datetime::to_micros;
-use shared::db::{DbConn, DbError, Sql};
+use shared::db::{DbConn, DbError, Direction, Sql};
 
 use super::{Number, load};
 use crate::engine::State;
-
-/// Direction of a list by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Smallest first.
-    Ascending,
-    /// Greatest first.
-    Descending,
-}
 
 /// What a list of streams asks for. All conditions hold together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +92,7 @@ pub fn list_streams(conn: &mut DbConn, filter: &StreamFilter) -> Result<Vec<Stre
     }
     let mut sql = Sql::new(SELECT);
     sql.append(conditions(filter));
-    let word = if filter.direction == Direction::Ascending { "ASC" } else { "DESC" };
+    let word = filter.direction.word();
     sql.push(&format!(" ORDER BY id {word} LIMIT {}", filter.limit));
     load(conn, sql)
 }
@@ -174,7 +165,7 @@ fn conditions(filter: &StreamFilter) -> Sql {
         sql.push(" AND trigger_name = ").bind(name.as_str());
     }
     if let Some(mark) = filter.mark {
-        let beyond = if filter.direction == Direction::Ascending { ">" } else { "<" };
+        let beyond = filter.direction.beyond();
         sql.push(&format!(" AND id {beyond} ")).bind(mark);
     }
     for terms in &filter.traits {

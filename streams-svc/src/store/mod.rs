@@ -32,7 +32,7 @@ mod work;
 pub use change::{Reset, delete_stream, reset_stream};
 pub use cursor::{Place, leave_partitions, list_cursors, share_partitions, start_partitions};
 pub use find::{
-    Direction, StreamFilter, StreamRow, count_streams, find_active, find_stream, list_events, list_streams,
+    StreamFilter, StreamRow, count_streams, find_active, find_stream, list_events, list_streams,
     sum_event_bytes,
 };
 pub use history::{Change, continue_history, last_change, list_changes, list_history};

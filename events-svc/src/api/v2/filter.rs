@@ -5,9 +5,10 @@ use super::error::Fault;
 use super::query::{Arguments, Query};
 use crate::config::Config;
 use crate::distill::python;
-use crate::model::{Direction, EventFilter, Operator, Order, TraitFilter, TraitValue, Visibility};
+use crate::model::{EventFilter, Operator, Order, TraitFilter, TraitValue, Visibility};
 use chrono::NaiveDateTime;
 use shared::datetime::parse_iso8601;
+use shared::db::Direction;
 
 const OPERATORS: [(&str, Operator); 6] = [
     ("lt", Operator::Lt),
