@@ -30,6 +30,13 @@ async fn a_service_called_directly_answers_401_and_does_nothing() {
         }
         assert_eq!(request.send().await.unwrap().status(), 401, "{header:?}");
     }
+    // A gateway with another key learns that it cannot work with this service; whoever shows none may ask, too.
+    let ready = client.get(format!("http://{service}/readyz?verbose"));
+    let refused = ready.try_clone().unwrap().header("x-quintet-identity", &forged).send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    let refused: Value = refused.json().await.unwrap();
+    assert_eq!(refused["checks"]["identity"], "failed: identity not valid");
+    assert_eq!(ready.send().await.unwrap().status(), 200);
     // Through the gateway a forged header gains nothing, and hurts nothing.
     let count = client.get(format!("{}/v1/events/count", product.url)).header("x-quintet-identity", &forged);
     let count: Value = count.send().await.unwrap().json().await.unwrap();

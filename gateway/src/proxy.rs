@@ -13,11 +13,13 @@ use crate::fault::Fault;
 use crate::limits::RETRY_AFTER_SECS;
 use crate::routes::{Class, Service};
 use crate::server::Worker;
-use crate::upstream::{Answer, Attempt, Backend, Pool, Refusal, Ticket};
+use crate::upstream::{Answer, Attempt, Backend, Pool, Refusal, Replica, Ticket};
 use crate::waiting::{FEED_CURSOR, FeedCursor};
 use crate::watch::Watching;
 use hyper::body::Body as HttpBody;
 use hyper::{Request, Response, StatusCode};
+use shared::identity;
+use shared::logging::Seldom;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -125,29 +127,37 @@ pub(crate) async fn exchange(
         let may_retry = || tries_left > 0 && backend.budget.withdraw();
         match outcome {
             None => {
+                log::warn!("{} did not answer in time", ticket.replica());
                 ticket.failed();
                 return Err(Fault::TimedOut(name));
             }
             Some(Attempt::Answered(answer)) => {
-                if !is_sick(answer.status()) {
+                let is_foreign = answer.headers().contains_key(identity::HEADER);
+                if !is_foreign && !is_sick(answer.status()) {
                     ticket.succeeded();
                     return Ok(Begun { answer, ticket });
                 }
                 ticket.failed();
                 *slot = copy.filter(|_| may_retry());
-                if slot.is_none() {
-                    return Ok(Begun { answer, ticket });
+                if is_foreign {
+                    complain(ticket.replica());
+                }
+                match slot {
+                    Some(_) => {}
+                    None if is_foreign => return Err(Fault::Unreachable(name)),
+                    None => return Ok(Begun { answer, ticket }),
                 }
             }
-            Some(Attempt::NotSent) => {
+            Some(Attempt::NotSent(cause)) => {
+                log::warn!("no connection to {}: {cause}", ticket.replica());
                 ticket.failed();
                 if !may_retry() {
                     return Err(Fault::Unreachable(name));
                 }
             }
             Some(Attempt::BrokeOff(cause)) => {
-                log::debug!("{name} broke off: {cause}");
                 spoilt(&upload, worker)?;
+                log::warn!("{} broke off: {cause}", ticket.replica());
                 ticket.failed();
                 *slot = Some(copy.filter(|_| may_retry()).ok_or(Fault::Unreachable(name))?);
             }
@@ -156,6 +166,15 @@ pub(crate) async fn exchange(
         failed_at = Some(Rc::clone(ticket.pool()));
     }
     Err(Fault::Unreachable(name))
+}
+
+/// Tells the operator of a service that refuses what this gateway signs: its clients cannot mend that.
+fn complain(replica: &Replica) {
+    static REFUSED: Seldom = Seldom::new();
+    REFUSED.say(|held_back| {
+        log::error!(held_back; "{replica} refuses this gateway's signature. Gateway and services need the same \
+            auth.internal_key, and the same time");
+    });
 }
 
 /// Lets every other task that is ready take its turn before the request is sent: what came in at one moment is prepared

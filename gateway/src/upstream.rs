@@ -19,3 +19,4 @@ pub(crate) use connection::{Attempt, Pool};
 pub(crate) use http1::LinkError;
 pub(crate) use names::{Directory, bad_url};
 pub(crate) use peer::{InFlight, Ticket};
+pub(crate) use replica::Replica;

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Header that carries the signed identity from the gateway to a service.
 pub const HEADER: &str = "x-quintet-identity";
 
+/// What [`HEADER`] holds in an answer by which a service refuses the gateway's signature, and not the caller.
+const REFUSED: &str = "refused";
+
 /// Seconds that a signature is good for; also how long a revoked caller's last signed call may still be under way.
 pub const LIFETIME_SECS: i64 = 60;
 
@@ -94,7 +97,9 @@ impl ResponseError for Refused {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::Unauthorized().json(serde_json::json!({ "error": self.to_string() }))
+        HttpResponse::Unauthorized()
+            .insert_header((HEADER, REFUSED))
+            .json(serde_json::json!({ "error": self.to_string() }))
     }
 }
 

@@ -4,6 +4,8 @@ use env_logger::{Builder, Env};
 use log::Record;
 use log::kv::{Error, Key, Value, VisitSource};
 use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 tokio::task_local! {
     /// Id of the request that the running task answers.
@@ -13,6 +15,44 @@ tokio::task_local! {
 /// What is logged when `RUST_LOG` says nothing. The AMQP client's own lines tell again, as errors, what the service
 /// reports and mends.
 const DEFAULT_FILTER: &str = "info,actix_server=warn,lapin=off,tracing::span=off";
+
+/// Time in which [`Seldom`] says a thing once.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// Says what may happen with every request, such as a lost database, once in half a minute.
+#[derive(Debug, Default)]
+pub struct Seldom(Mutex<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    at: Option<Instant>,
+    held_back: u64,
+}
+
+impl Seldom {
+    /// Nothing has been said yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Said { at: None, held_back: 0 }))
+    }
+
+    /// Runs `say`, which learns how often it was held back since, unless it ran less than half a minute ago.
+    pub fn say(&self, say: impl FnOnce(u64)) {
+        self.say_at(Instant::now(), say);
+    }
+
+    fn say_at(&self, now: Instant, say: impl FnOnce(u64)) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.at.is_some_and(|at| now.saturating_duration_since(at) < QUIET) {
+            said.held_back += 1;
+            return;
+        }
+        said.at = Some(now);
+        let held_back = std::mem::take(&mut said.held_back);
+        drop(said);
+        say(held_back);
+    }
+}
 
 /// Starts logging for this process; a second call does nothing.
 pub fn init() {
@@ -52,6 +92,17 @@ fn json_line(time: &str, record: &Record<'_>) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_thing_is_said_once_in_half_a_minute() {
+        let (seldom, start) = (Seldom::new(), Instant::now());
+        let said = |secs: u64| {
+            let mut said = None;
+            seldom.say_at(start + Duration::from_secs(secs), |held_back| said = Some(held_back));
+            said
+        };
+        assert_eq!([0, 1, 29, 30, 31, 90].map(said), [Some(0), None, None, Some(2), None, Some(1)]);
+    }
 
     #[test]
     fn a_line_holds_message_values_and_request_id() {

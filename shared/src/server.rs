@@ -5,8 +5,8 @@ use crate::clock::SharedClock;
 use crate::config::ConfigError;
 use crate::connection::Connection;
 use crate::db::{Db, DbError};
-use crate::identity::{self, IdentityKey, Refused};
-use crate::logging::REQUEST_ID;
+use crate::identity::{self, IdentityKey, Principal, Refused};
+use crate::logging::{REQUEST_ID, Seldom};
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 use actix_web::body::MessageBody;
@@ -14,7 +14,7 @@ use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpMessage, HttpResponse, HttpServer};
+use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -266,10 +266,17 @@ fn operations(cfg: &mut ServiceConfig) {
         }));
 }
 
-/// `GET /readyz[?verbose]`: 200 when every check passes, else 503; `verbose` names the checks.
-async fn readyz(service: Data<Service>, query: web::Query<Verbose>) -> HttpResponse {
+/// `GET /readyz[?verbose]`: 200 when every check passes, else 503; `verbose` names the checks. A gateway that asks signs
+/// its question, and learns whether it can work with this service.
+async fn readyz(req: HttpRequest, service: Data<Service>, query: web::Query<Verbose>) -> HttpResponse {
     let mut report = serde_json::Map::new();
     let mut is_ready = true;
+    if req.headers().contains_key(identity::HEADER) {
+        let verdict = verify(&req, &service);
+        is_ready = verdict.is_ok();
+        let outcome = verdict.map_or_else(|refused| format!("failed: {refused}"), |_caller| "ok".into());
+        report.insert("identity".into(), outcome.into());
+    }
     for check in &service.checks {
         let outcome = tokio::time::timeout(CHECK_TIMEOUT, (check.run)()).await;
         let outcome = outcome.unwrap_or_else(|_elapsed| Err("no answer in time".into()));
@@ -297,10 +304,9 @@ async fn verify_caller<B: MessageBody + 'static>(
     if OPERATIONS.contains(&req.path()) {
         return next.call(req).await.map(ServiceResponse::map_into_boxed_body);
     }
-    let verdict = match (req.app_data::<Data<Service>>(), text_of(req.headers(), identity::HEADER)) {
-        (Some(service), Some(header)) => service.key.verify(header, service.clock.now()),
-        _ => Err(Refused::Missing),
-    };
+    let verdict = req
+        .app_data::<Data<Service>>()
+        .map_or(Err(Refused::Missing), |service| verify(req.request(), service));
     match verdict {
         Ok(principal) => {
             req.extensions_mut().insert(principal);
@@ -308,6 +314,20 @@ async fn verify_caller<B: MessageBody + 'static>(
         }
         Err(refused) => Ok(req.error_response(refused).map_into_boxed_body()),
     }
+}
+
+/// The caller, by the signed header. That there is none is a stranger's doing; a wrong one is rather a wrong key.
+fn verify(req: &HttpRequest, service: &Service) -> Result<Principal, Refused> {
+    static WRONG: Seldom = Seldom::new();
+    let header = text_of(req.headers(), identity::HEADER).ok_or(Refused::Missing)?;
+    let verdict = service.key.verify(header, service.clock.now());
+    if let Err(refused) = &verdict {
+        WRONG.say(|held_back| {
+            log::error!(held_back; "a call was refused: {refused}. Gateway and services need the same auth.internal_key, \
+                and the same time");
+        });
+    }
+    verdict
 }
 
 /// Gives the request its id, measures it, and logs it.

@@ -68,8 +68,8 @@ impl Breaker {
         claimed.ok().map(|_| Pass::Probe)
     }
 
-    /// The replica answered.
-    pub(crate) fn succeeded(&self, pass: Pass) {
+    /// The replica answered; whether that closed the breaker.
+    pub(crate) fn succeeded(&self, pass: Pass) -> bool {
         match pass {
             Pass::Normal => {
                 // Most of the time there is nothing to take away, and nothing is written.
@@ -83,20 +83,22 @@ impl Breaker {
                 self.rests_until.store(0, Relaxed);
             }
         }
+        pass == Pass::Probe
     }
 
-    /// The replica could not be reached, broke off, or said that it cannot answer.
-    pub(crate) fn failed(&self, pass: Pass, now: i64) {
+    /// The replica could not be reached, broke off, or said that it cannot answer; whether that opened the breaker.
+    pub(crate) fn failed(&self, pass: Pass, now: i64) -> bool {
         if pass == Pass::Normal {
             let points = self.points.fetch_add(FAILURE_POINTS, Relaxed) + FAILURE_POINTS;
             if points < TRIP_POINTS || self.is_open() {
-                return;
+                return false;
             }
         }
         let rests = self.rests.fetch_add(1, Relaxed).min(16);
         let rest = (FIRST_REST << rests).min(LONGEST_REST);
         self.points.store(0, Relaxed);
         self.rests_until.store(now + rest, Relaxed);
+        pass == Pass::Normal
     }
 }
 

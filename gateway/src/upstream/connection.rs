@@ -9,6 +9,7 @@ use crate::server;
 use hyper::{Request, Response};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub(crate) enum Attempt {
     /// An answer.
     Answered(Response<Answer>),
     /// No connection; the request is where it was.
-    NotSent,
+    NotSent(io::Error),
     /// The connection broke off after the request was on its way.
     BrokeOff(LinkError),
 }
@@ -68,11 +69,17 @@ impl Pool {
     pub(crate) async fn send(self: &Rc<Self>, slot: &mut Option<Request<Upload>>, now: Instant) -> Attempt {
         self.used_at.set(now);
         let link = match self.take_idle(now) {
-            Some(link) => Some(link),
+            Some(link) => Ok(link),
             None => self.connect().await,
         };
-        let Some(mut link) = link else { return Attempt::NotSent };
-        let Some(request) = slot.take() else { return Attempt::NotSent };
+        let (mut link, request) = match (link, slot.take()) {
+            (Ok(link), Some(request)) => (link, request),
+            (Ok(_), None) => return Attempt::NotSent(io::ErrorKind::InvalidInput.into()),
+            (Err(cause), request) => {
+                *slot = request;
+                return Attempt::NotSent(cause);
+            }
+        };
         link.begin(request);
         match poll_fn(|cx| link.poll_head(cx)).await {
             Ok(head) => Attempt::Answered(head.map(|()| Answer::new(link, self))),
@@ -103,20 +110,11 @@ impl Pool {
         None
     }
 
-    async fn connect(&self) -> Option<Box<Link>> {
-        let stream = match timeout(self.connect_timeout, TcpStream::connect(self.address)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(cause)) => {
-                log::debug!("no connection to {}: {cause}", self.address);
-                return None;
-            }
-            Err(_elapsed) => {
-                log::debug!("no connection to {}: timed out", self.address);
-                return None;
-            }
-        };
-        server::keep_watch(&stream).ok()?;
-        Some(Box::new(Link::new(stream)))
+    async fn connect(&self) -> io::Result<Box<Link>> {
+        let stream = timeout(self.connect_timeout, TcpStream::connect(self.address)).await;
+        let stream = stream.map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))??;
+        server::keep_watch(&stream)?;
+        Ok(Box::new(Link::new(stream)))
     }
 }
 

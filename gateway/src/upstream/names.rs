@@ -65,7 +65,7 @@ impl Upstream {
             }
             let kept =
                 |address: &SocketAddr| known.iter().find(|replica| replica.address() == *address).cloned();
-            let fresh = |address: &SocketAddr| Arc::new(Replica::new(*address));
+            let fresh = |address: &SocketAddr| Arc::new(Replica::new(self.service, *address));
             *known = found.iter().map(|address| kept(address).unwrap_or_else(|| fresh(address))).collect();
             true
         });

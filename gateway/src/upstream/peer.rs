@@ -53,6 +53,12 @@ impl Ticket {
         &self.in_flight.0.pool
     }
 
+    /// The replica.
+    #[must_use]
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.in_flight.0.replica
+    }
+
     /// The replica answered with something else than "I cannot".
     pub(crate) fn succeeded(&self) {
         self.in_flight.0.replica.succeeded(self.pass);

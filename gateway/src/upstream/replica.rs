@@ -1,12 +1,15 @@
 //! One process of a service, as all workers see it.
 
 use super::breaker::{Breaker, Pass};
+use crate::routes::Service;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// A replica of a service.
 #[derive(Debug)]
 pub(crate) struct Replica {
+    service: Service,
     address: SocketAddr,
     in_flight: AtomicUsize,
     answered: AtomicU64,
@@ -14,11 +17,19 @@ pub(crate) struct Replica {
     breaker: Breaker,
 }
 
+/// For logs: `events at 127.0.0.1:9001`.
+impl fmt::Display for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.service.name(), self.address)
+    }
+}
+
 impl Replica {
     /// A replica about which nothing is known yet.
     #[must_use]
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(service: Service, address: SocketAddr) -> Self {
         Self {
+            service,
             address,
             in_flight: AtomicUsize::new(0),
             answered: AtomicU64::new(0),
@@ -64,12 +75,16 @@ impl Replica {
     /// It answered.
     pub(crate) fn succeeded(&self, pass: Pass) {
         self.answered.fetch_add(1, Relaxed);
-        self.breaker.succeeded(pass);
+        if self.breaker.succeeded(pass) {
+            log::info!("{self} answers again");
+        }
     }
 
     /// It did not, or said that it cannot.
     pub(crate) fn failed(&self, pass: Pass, now_micros: i64) {
         self.failed.fetch_add(1, Relaxed);
-        self.breaker.failed(pass, now_micros);
+        if self.breaker.failed(pass, now_micros) {
+            log::warn!("{self} fails too often and is asked no more, but for a probe now and then");
+        }
     }
 }

@@ -74,6 +74,27 @@ async fn the_replica_with_less_to_do_is_chosen() {
     }
 }
 
+/// A service that has another internal key says 401 of the gateway's signature. That is no word on the client's login.
+#[tokio::test]
+async fn a_replica_with_another_key_is_as_good_as_none() {
+    let foreign = Service::new().await.automatic(|_| {
+        answer("401 Unauthorized", "x-quintet-identity: refused\r\n", r#"{"error":"identity not valid"}"#)
+    });
+    let alone = Setup::default().service("events", &foreign.url).start().await;
+    let answers =
+        [alone.ask(&get("/v1/events")).await, alone.ask(&request("POST", "/v2/events", "", "[]")).await];
+    for answer in &answers {
+        assert_eq!(answer.status(), 502, "{answer:?}");
+        assert!(answer.text().contains("The events service could not be reached."), "{answer:?}");
+    }
+    let (well, _) = replica("200 OK").await;
+    let both = Setup::default().service("events", &foreign.url).service("events", &well.url).start().await;
+    assert_eq!(statuses(&both, 40, &get("/v1/events")).await, [200; 40], "reads go to the other one");
+    let posts = statuses(&both, 40, &request("POST", "/v1/notifications", "", "{}")).await;
+    assert!(posts.iter().all(|status| [200, 502].contains(status)), "{posts:?}");
+    assert!(posts.ends_with(&[200; 20]), "and after five failures all does: {posts:?}");
+}
+
 #[tokio::test]
 async fn a_read_that_fails_is_tried_at_another_replica() {
     for failing in ["503 Service Unavailable", "502 Bad Gateway", "504 Gateway Timeout"] {

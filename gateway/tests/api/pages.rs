@@ -32,14 +32,17 @@ async fn liveness_version_and_index_need_no_service() {
 
 #[tokio::test]
 async fn readiness_names_every_service_and_replica() {
+    const TOLD: &str =
+        r#"{"service": "events", "ready": true, "checks": {"database": "ok", "amqp": "b1: away"}}"#;
     let well = Service::new().await.automatic(|request| {
-        answer(if request.first_line.starts_with("GET /readyz ") { "200 OK" } else { "500 Oops" }, "", "ok")
+        let is_signed = request.header("x-quintet-identity").is_some_and(|signed| signed.starts_with("v1."));
+        let is_asked = is_signed && request.first_line.starts_with("GET /readyz?verbose ");
+        answer(if is_asked { "200 OK" } else { "500 Oops" }, "", TOLD)
     });
     let sick = Service::new().await.automatic(|_| answer("503 Service Unavailable", "", "not ready"));
     let gone = Service::new().await.url;
-    let setup =
-        Setup::default().service("events", &well.url).service("tasks", &sick.url).service("tribe", &gone);
-    let gateway = setup.start().await;
+    let setup = Setup::default().service("tasks", &sick.url).service("tribe", &gone);
+    let gateway = setup.service("events", &well.url).service("events", &gone).start().await;
     let plain = gateway.ask(&get("/readyz")).await;
     assert_eq!(
         (plain.status(), plain.text()),
@@ -51,9 +54,13 @@ async fn readiness_names_every_service_and_replica() {
     let address = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
     let expected = json!({ "service": "gateway", "ready": false, "checks": {
         "database": "ok",
-        "events": "ok",
+        "events": format!("ok, but {} not reachable", address(&gone)),
         "tasks": format!("failed: {} not ready", address(&sick.url)),
         "tribe": format!("failed: {} not reachable", address(&gone)),
+    }, "replicas": {
+        "events": { address(&well.url): { "database": "ok", "amqp": "b1: away" }, address(&gone): null },
+        "tasks": { address(&sick.url): null },
+        "tribe": { address(&gone): null },
     }});
     assert_eq!(verbose.json(), expected);
 }
