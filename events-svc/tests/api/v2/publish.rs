@@ -7,6 +7,8 @@ use actix_web::test::TestRequest;
 use events_svc::config::Config;
 use events_svc::distill::Distiller;
 use flate2::{Compression, write::GzEncoder};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -50,6 +52,30 @@ async fn a_list_and_a_single_event_are_stored() {
     let slash = TestRequest::post().uri("/v2/events/").set_json(posted("d", "t", AT, json!([])));
     assert_eq!(counts(&fixture.send(slash).await), [1, 1, 0, 0]);
     assert_eq!(ids(&all(&fixture).await), ["a", "b", "c", "d"]);
+}
+
+/// Floats that a reader which is off by the last bit would change; the first is 0.9424502837770503 in Python.
+#[actix_web::test]
+async fn a_float_is_the_one_that_was_sent() {
+    let fixture = Fixture::new();
+    let mut random = StdRng::seed_from_u64(1);
+    let mut floats = vec![0.942_450_283_777_050_3, 1e-7, 5e-324, f64::MAX, 9_007_199_254_740_993.0];
+    floats.extend((0..300).map(|_| random.random::<f64>() * 10_f64.powi(random.random_range(-300..300))));
+    let events = floats.iter().enumerate().map(|(place, float)| {
+        json!({"message_id": format!("e{place:03}"), "event_type": "t", "generated": AT, "raw": {"float": float},
+            "traits": [["f", 3, float]]})
+    });
+    fixture.post(&Value::from_iter(events)).await;
+    let stored = all(&fixture).await.json();
+    for (event, sent) in stored.as_array().unwrap().iter().zip(&floats) {
+        let read = event["traits"][0]["value"].as_str().unwrap().parse::<f64>().unwrap();
+        assert_eq!(
+            (read.to_bits(), event["raw"]["float"].as_f64().unwrap().to_bits()),
+            (sent.to_bits(), sent.to_bits())
+        );
+    }
+    let found = fixture.get("/v1/events?traits=f:0.9424502837770503").await.json();
+    assert_eq!(found[0]["message_id"], "e000");
 }
 
 #[actix_web::test]
