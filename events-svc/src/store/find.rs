@@ -8,9 +8,10 @@
 //! The indexes know time, not message ids. Events of one instant are put in order here, so that no database has to
 //! sort whole rows (`events-svc/benches/README.md`).
 
+use super::key::{key, scope};
 use super::page::{Page, Place, Seen, load_places};
 use super::read::{STORED, StoredEvent, load_stored};
-use super::{StoreError, interval::Interval, key::key};
+use super::{StoreError, interval::Interval};
 use crate::model::{EventFilter, Operator, Order, TraitFilter, Visibility};
 use shared::datetime::to_micros;
 use shared::db::{DbConn, Sql};
@@ -76,10 +77,10 @@ fn conditions(visibility: &Visibility, filter: &EventFilter) -> Sql {
     match visibility {
         Visibility::All => {}
         Visibility::Project(project) => {
-            sql.push(" AND (e.scope || '') IN ('', ").bind(key(project)).push(")");
+            sql.push(" AND (e.scope || '') IN ('', ").bind(scope(project)).push(")");
         }
         Visibility::Member { project, user } => {
-            sql.push(" AND e.scope = ").bind(key(project)).push(" AND e.user_id = ").bind(key(user));
+            sql.push(" AND e.scope = ").bind(scope(project)).push(" AND e.user_id = ").bind(key(user));
         }
     }
     if let Some(event_type) = &filter.event_type {

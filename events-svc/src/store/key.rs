@@ -19,6 +19,13 @@ pub(super) fn key(text: &str) -> String {
     format!("{}{digest}", text.get(..start).unwrap_or_default())
 }
 
+/// What `events.scope` holds of the events of `project`. A blank there means that an event has no project but other text
+/// traits, so a project with a blank name has another: a text that no header can hold, so nobody asks for it.
+#[must_use]
+pub(super) fn scope(project: &str) -> String {
+    if project.is_empty() { "\u{1f}".to_owned() } else { key(project) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,9 @@
 //! A page of the v2 list in the making: rows read in chunks, checked, put in order, until the limit is reached.
 
 use super::find::push_time_bounds;
+use super::key::{key, scope};
 use super::read::{Patience, STORED, StoredEvent, load_stored, meets};
-use super::{StoreError, key::key, term};
+use super::{StoreError, term};
 use crate::model::{EventFilter, Operator, Order, TraitFilter, Visibility};
 use diesel::sql_types::BigInt;
 use diesel::{Queryable, RunQueryDsl};
@@ -129,7 +130,9 @@ impl<'f> Page<'f> {
             return Driver::Term(condition.clone());
         }
         match visibility {
-            Visibility::Project(project) if self.filter.event_type.is_none() => Driver::Scopes(key(project)),
+            Visibility::Project(project) if self.filter.event_type.is_none() => {
+                Driver::Scopes(scope(project))
+            }
             Visibility::All | Visibility::Project(_) | Visibility::Member { .. } => Driver::Events,
         }
     }

@@ -1,6 +1,6 @@
 //! An event made ready for its rows, away from the database: checked, normalised, written in both wire forms.
 
-use super::key::key;
+use super::key::{key, scope};
 use super::term::term;
 use crate::model::{Event, Trait, TraitValue};
 use crate::wire;
@@ -66,7 +66,7 @@ pub fn prepare(event: &Event) -> Result<Prepared, Unstorable> {
         })
     };
     let has_text = traits.iter().any(|property| matches!(property.value, TraitValue::Text(_)));
-    let project = text_trait("project_id").map(key);
+    let project = text_trait("project_id").map(scope);
     Ok(Prepared {
         message_id: key(&event.message_id),
         event_type: key(&event.event_type),

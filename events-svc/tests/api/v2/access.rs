@@ -86,6 +86,21 @@ async fn an_event_outside_the_callers_part_is_not_there() {
 }
 
 #[actix_web::test]
+async fn a_blank_project_is_a_project_and_nobodys() {
+    let fixture = Fixture::new();
+    let traits = json!([["project_id", 1, ""], ["user_id", 1, "u1"]]);
+    fixture.post(&posted("blank", "t", "2024-01-01T00:00:00", traits)).await;
+    for (query, expected) in [
+        ("", &[][..]),
+        ("?q.field=event_type&q.value=t", &[]),
+        ("?q.field=all_tenants&q.value=1", &["blank"]),
+    ] {
+        let answer = list(&fixture, principal(Some("u1"), Some("p1"), &["admin"]), query).await;
+        assert_eq!(ids(&answer), expected, "{query}");
+    }
+}
+
+#[actix_web::test]
 async fn user_and_project_are_needed_for_events_by_admins_too() {
     let fixture = owned().await;
     for (user, project) in
