@@ -38,7 +38,8 @@ pub(crate) fn json(body: String) -> HttpResponse {
 
 /// `GET /v1/events`: the events that meet all filters, newest in storage first unless the mark says otherwise.
 async fn list_events(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
-    let filter = filter(&Query::parse(req.query_string()), config.max_page)?;
+    let query = Query::parse(req.query_string());
+    let filter = filter(&query, query.limit(config.max_page).map_err(Error::Invalid)?)?;
     let body = db.read(move |conn| {
         let is_ascending = filter.direction == Direction::Ascending;
         let events = store::list_flat_events(conn, &filter)?;
@@ -56,22 +57,17 @@ async fn list_events(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Re
 }
 
 /// `GET /v1/events/count` in any letter case: how many events meet the filters; `limit` does not matter.
-async fn count_events(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
-    let filter = filter(&Query::parse(req.query_string()), config.max_page)?;
+async fn count_events(req: HttpRequest, db: Data<Db>) -> Result<HttpResponse, Error> {
+    let filter = filter(&Query::parse(req.query_string()), 0)?;
     let count = db.read(move |conn| Ok::<_, Error>(store::count_flat_events(conn, &filter)?)).await?;
     Ok(json(format!("[{{\"count\":{count}}}]")))
 }
 
 /// `GET /v1/events/{message_id}`: a list of one; the exact id first, then in lower case as the original looks it up.
-async fn find_event(
-    req: HttpRequest,
-    path: web::Path<String>,
-    db: Data<Db>,
-    config: Data<Config>,
-) -> Result<HttpResponse, Error> {
+async fn find_event(req: HttpRequest, path: web::Path<String>, db: Data<Db>) -> Result<HttpResponse, Error> {
     let id = path.into_inner();
     if id.eq_ignore_ascii_case("count") {
-        return count_events(req, db, config).await;
+        return count_events(req, db).await;
     }
     let event = db.read(move |conn| {
         let ids = [id.clone(), id.to_lowercase()];

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::model::{FlatFilter, TraitValue};
 use shared::stacktach::Query;
 
-/// What `GET /v1/events` and its count ask for; at most `most` events.
-pub(crate) fn filter(query: &Query, most: usize) -> Result<FlatFilter, Error> {
+/// What `GET /v1/events` asks for, `limit` events at most, and its count, which has no limit.
+pub(crate) fn filter(query: &Query, limit: usize) -> Result<FlatFilter, Error> {
     let date = |name| query.date(name).map_err(Error::Invalid);
     let (direction, mark) = query.mark().map_err(Error::Invalid)?;
     let traits = query.pairs("traits").map_err(Error::Invalid)?;
@@ -16,7 +16,7 @@ pub(crate) fn filter(query: &Query, most: usize) -> Result<FlatFilter, Error> {
         traits: traits.into_iter().map(|(name, value)| (name, readings(&value))).collect(),
         mark,
         direction,
-        limit: query.limit(most).map_err(Error::Invalid)?,
+        limit,
     })
 }
 

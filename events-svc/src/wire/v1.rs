@@ -8,10 +8,13 @@ use chrono::NaiveDateTime;
 use shared::datetime::push_iso;
 use std::collections::BTreeMap;
 
+/// Where an event stands in a list.
+const MARK: &str = "_mark";
+
 /// The members of the flat object, sorted by name: all traits plus `message_id`, `event_type` and `timestamp`.
 ///
-/// The three fixed names win over traits of the same name. A name that occurs with two types is shown with the one
-/// that came first; v2 shows both.
+/// The three fixed names win over traits of the same name, and so does a list's `_mark`, by which clients page: a trait
+/// of that name is not shown. A name that occurs with two types is shown with the one that came first; v2 shows all.
 #[must_use]
 pub fn members(event: &Event) -> String {
     let mut members: BTreeMap<&str, Member<'_>> = BTreeMap::from([
@@ -19,7 +22,7 @@ pub fn members(event: &Event) -> String {
         ("event_type", Member::Text(&event.event_type)),
         ("timestamp", Member::Instant(event.generated)),
     ]);
-    for property in &event.traits {
+    for property in event.traits.iter().filter(|property| property.name != MARK) {
         members.entry(&property.name).or_insert_with(|| Member::of(&property.value));
     }
     let mut text = String::with_capacity(members.len() * super::USUAL_TRAIT_BYTES);
@@ -69,7 +72,7 @@ impl<'e> Member<'e> {
 /// One event of a list: the stored members behind its mark.
 pub fn push_marked(out: &mut String, id: i64, is_ascending: bool, members: &str) {
     let sign = if is_ascending { "+" } else { "" };
-    out.push_str(&format!("{{\"_mark\":\"{sign}{id:x}\","));
+    out.push_str(&format!("{{\"{MARK}\":\"{sign}{id:x}\","));
     out.push_str(members);
     out.push('}');
 }

@@ -43,6 +43,16 @@ async fn an_event_is_a_flat_object_with_its_mark() {
 }
 
 #[actix_web::test]
+async fn a_trait_cannot_take_the_place_of_the_mark() {
+    let fixture = Fixture::new();
+    let traits = [("_mark", text("ffffff")), ("_marks", text("x"))];
+    fixture.store(&[event("e1", "t", "2015-02-27T10:00:00", &traits)]).await;
+    let answer = fixture.get("/v1/events").await;
+    assert_eq!(answer.body.matches("\"_mark\":").count(), 1, "{}", answer.body);
+    assert_eq!((&answer.json()[0]["_mark"], &answer.json()[0]["_marks"]), (&json!("1"), &json!("x")));
+}
+
+#[actix_web::test]
 async fn a_float_stays_a_float() {
     let answer = five().await.get("/v1/events/e2").await;
     assert!(answer.body.contains("\"load\":2.0"), "{}", answer.body);
@@ -100,6 +110,7 @@ async fn counts_respect_the_mark_and_not_the_limit() {
     let fixture = five().await;
     assert_eq!(fixture.get("/v1/events/count").await.json(), json!([{"count": 5}]));
     assert_eq!(fixture.get("/v1/events/count?limit=1&mark=3").await.json(), json!([{"count": 2}]));
+    assert_eq!(fixture.get("/v1/events/count?limit=-5").await.json(), json!([{"count": 5}]));
     assert_eq!(fixture.get("/v1/events/count?event_name=compute.a").await.json(), json!([{"count": 3}]));
     assert_eq!(fixture.get("/v1/events/count?event_name=none").await.json(), json!([{"count": 0}]));
 }

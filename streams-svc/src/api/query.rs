@@ -12,8 +12,8 @@ pub(super) fn has_details(query: &Query) -> bool {
     !["false", "0", "no", "off"].iter().any(|no| word.eq_ignore_ascii_case(no))
 }
 
-/// What `GET /v1/streams` and its count ask for; at most `most` streams.
-pub(super) fn filter(query: &Query, most: usize) -> Result<StreamFilter, Error> {
+/// What `GET /v1/streams` asks for, `limit` streams at most, and its count, which has no limit.
+pub(super) fn filter(query: &Query, limit: usize) -> Result<StreamFilter, Error> {
     let date = |name| query.date(name).map_err(Error::Invalid);
     let (direction, mark) = query.mark().map_err(Error::Invalid)?;
     let name = query.get("trigger_name").or_else(|| query.get("name"));
@@ -29,7 +29,7 @@ pub(super) fn filter(query: &Query, most: usize) -> Result<StreamFilter, Error> 
         traits: traits.iter().map(|(name, value)| wanted_terms(name, value)).collect(),
         mark,
         direction,
-        limit: query.limit(most).map_err(Error::Invalid)?,
+        limit,
     })
 }
 

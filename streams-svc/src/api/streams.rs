@@ -48,7 +48,8 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
 /// `GET /v1/streams`: the streams that meet all filters, newest first unless the mark says otherwise.
 async fn list_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
     let query = Query::parse(req.query_string());
-    let (filter, has_details) = (filter(&query, config.max_page)?, has_details(&query));
+    let filter = filter(&query, query.limit(config.max_page).map_err(Error::Invalid)?)?;
+    let has_details = has_details(&query);
     let body = db.read(move |conn| {
         let sign = if filter.direction == Direction::Ascending { "+" } else { "" };
         let rows = store::list_streams(conn, &filter)?;
@@ -58,8 +59,8 @@ async fn list_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> R
 }
 
 /// `GET /v1/streams/count`: how many streams meet all filters; `limit` does not matter.
-async fn count_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
-    let filter = filter(&Query::parse(req.query_string()), config.max_page)?;
+async fn count_streams(req: HttpRequest, db: Data<Db>) -> Result<HttpResponse, Error> {
+    let filter = filter(&Query::parse(req.query_string()), 0)?;
     let count = db.read(move |conn| Ok::<_, Error>(store::count_streams(conn, &filter)?)).await?;
     Ok(json(format!("[{{\"count\":{count}}}]")))
 }
