@@ -3,6 +3,7 @@
 //! Events of a trait value are gathered from the trait index and put in order here; a value that very many events
 //! have is cheaper to meet while reading the newest events.
 
+use super::in_flight::complete_up_to;
 use super::read::{FlatEvent, Patience, load, meets};
 use super::types::count_events;
 use super::{StoreError, key::key, term};
@@ -10,7 +11,7 @@ use crate::model::{FlatFilter, Operator, TraitFilter, TraitValue};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 use shared::datetime::to_micros;
-use shared::db::{DbConn, Sql};
+use shared::db::{DbConn, Direction, Sql};
 use std::collections::HashSet;
 
 /// Most events that are gathered from the trait index. Reading newest events instead visits about
@@ -20,7 +21,8 @@ const GATHER: usize = 20_000;
 /// Rows that one statement reads when the list is filtered afterwards.
 const CHUNK: usize = 1000;
 
-/// Events that meet every condition, at most `filter.limit`.
+/// Events that meet every condition, at most `filter.limit`. An ascending list ends before the first id that is still
+/// under way, so that who goes on behind its last event misses none.
 ///
 /// # Errors
 /// When the database fails.
@@ -28,6 +30,18 @@ pub fn list_flat_events(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<Fl
     if filter.limit == 0 {
         return Ok(Vec::new());
     }
+    match filter.direction {
+        Direction::Descending => list(conn, filter),
+        Direction::Ascending => {
+            let complete = complete_up_to(conn)?;
+            let mut events = list(conn, filter)?;
+            events.retain(|event| event.id <= complete);
+            Ok(events)
+        }
+    }
+}
+
+fn list(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
     if filter.traits.is_empty() {
         return list_by_columns(conn, filter);
     }

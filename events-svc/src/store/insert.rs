@@ -66,11 +66,15 @@ pub fn put_postgres_events(
 mod postgres {
     use super::*;
 
+    /// The note comes first, so that readers know of the ids that are under way (`store/in_flight.rs`).
     const PUT: &str = "\
-        WITH stored AS ( \
+        WITH noted AS MATERIALIZED ( \
+            SELECT pg_advisory_xact_lock_shared('events'::regclass::oid::int, (last & 2147483647)::int) \
+            FROM (SELECT coalesce(pg_sequence_last_value('events_id_seq'), 0) AS last) AS given \
+        ), stored AS ( \
             INSERT INTO events (id, message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
             OVERRIDING SYSTEM VALUE SELECT * FROM ( \
-                SELECT nextval('events_id_seq') AS id, batch.* FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                SELECT nextval('events_id_seq') AS id, batch.* FROM noted, unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) \
                 AS batch (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
             ) AS numbered ORDER BY message_id \
             ON CONFLICT (message_id) DO NOTHING RETURNING id, message_id, generated, shape \

@@ -1,8 +1,9 @@
 //! The feed: everything once, in commit order.
 
 use crate::common::{Fixture, event, text};
-use events_svc::store::{continue_feed, list_feed, prepare, put_events};
-use shared::db::DbConn;
+use events_svc::model::FlatFilter;
+use events_svc::store::{continue_feed, list_feed, list_flat_events, prepare, put_events};
+use shared::db::{DbConn, DbError, Direction};
 
 const WAIT_MS: u32 = 20_000;
 
@@ -53,6 +54,10 @@ async fn a_row_committed_late_is_not_lost() {
             events.iter().map(|(_, members)| members.contains("slow").to_string()).collect();
         (ids, events.last().map_or(after, |(cursor, _)| *cursor))
     };
+    let list = |conn: &mut DbConn, direction| {
+        let filter = FlatFilter { direction, limit: 10, ..FlatFilter::default() };
+        list_flat_events(conn, &filter).unwrap().len()
+    };
     if matches!(db.target(), shared::db::Target::Sqlite { .. }) {
         return; // One writer at a time: the race cannot happen.
     }
@@ -65,6 +70,12 @@ async fn a_row_committed_late_is_not_lost() {
                 put_in_open_transaction(conn, &slow);
                 let during = fast_db.write_blocking(|other| {
                     put_events(other, &fast, 1)?;
+                    assert_eq!(list(other, Direction::Descending), 1, "committed is seen");
+                    assert_eq!(
+                        list(other, Direction::Ascending),
+                        0,
+                        "a mark behind it would skip the slow one"
+                    );
                     Ok::<_, events_svc::store::StoreError>(read(other, Default::default()))
                 });
                 Ok::<_, events_svc::store::StoreError>(during.unwrap())
@@ -83,6 +94,8 @@ async fn a_row_committed_late_is_not_lost() {
         cursor = page["cursor"].as_str().unwrap().to_owned();
     }
     assert_eq!(ids, ["slow", "fast"]);
+    let both = db.read(move |conn| Ok::<_, DbError>(list(conn, Direction::Ascending))).await.unwrap();
+    assert_eq!(both, 2);
 }
 
 fn put_in_open_transaction(conn: &mut diesel::PgConnection, batch: &[events_svc::store::Prepared]) {
