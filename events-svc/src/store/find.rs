@@ -8,7 +8,7 @@
 //! The indexes know time, not message ids. Events of one instant are put in order here, so that no database has to
 //! sort whole rows (`events-svc/benches/README.md`).
 
-use super::key::{key, scope};
+use super::key::key;
 use super::page::{Page, Place, Seen, load_places};
 use super::read::{STORED, StoredEvent, load_stored};
 use super::{StoreError, interval::Interval};
@@ -29,14 +29,13 @@ pub fn list_events(
     filter: &EventFilter,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let after = filter.marker.as_deref().map(|id| find_marker(conn, id)).transpose()?;
-    let conditions = conditions(visibility, filter);
-    let mut page = Page::new(filter, conditions, after);
+    let mut page = Page::new(visibility, filter, after);
     if let Some(id) = &filter.message_id {
         page.one(conn, id)?;
     } else if let Some(places) = gather(conn, filter)? {
         page.gathered(conn, places)?;
     } else {
-        page.scanned(conn, visibility)?;
+        page.scanned(conn)?;
     }
     Ok(page.into_events())
 }
@@ -69,24 +68,6 @@ fn find_marker(conn: &mut DbConn, id: &str) -> Result<Seen, StoreError> {
     sql.bind(key(id));
     let place = load_places(conn, sql)?.pop().ok_or_else(|| StoreError::MarkerNotFound(id.to_owned()))?;
     Ok(Seen { generated: place.generated, message_id: key(id) })
-}
-
-/// Conditions on an event's own columns. A project's is written so that no index is chosen for it.
-fn conditions(visibility: &Visibility, filter: &EventFilter) -> Sql {
-    let mut sql = Sql::default();
-    match visibility {
-        Visibility::All => {}
-        Visibility::Project(project) => {
-            sql.push(" AND (e.scope || '') IN ('', ").bind(scope(project)).push(")");
-        }
-        Visibility::Member { project, user } => {
-            sql.push(" AND e.scope = ").bind(scope(project)).push(" AND e.user_id = ").bind(key(user));
-        }
-    }
-    if let Some(event_type) = &filter.event_type {
-        sql.push(" AND e.event_type = ").bind(key(event_type));
-    }
-    sql
 }
 
 /// The events of the interval that fewest are in, if any holds few enough; conditions on one trait are one interval.

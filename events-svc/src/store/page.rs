@@ -43,6 +43,16 @@ enum Driver {
     Events,
 }
 
+/// What conditions on columns are for.
+#[derive(Debug, Clone, Copy)]
+enum Columns {
+    /// The database may choose an index by them.
+    Chosen,
+    /// The rows come from elsewhere, so no index is offered: a database that knows nothing of a new table yet would walk
+    /// through all events of a member for each row.
+    Checked,
+}
+
 /// Rows that one statement read, and where it ended.
 struct Chunk {
     rows: Vec<StoredEvent>,
@@ -54,8 +64,7 @@ struct Chunk {
 /// A page in the making.
 pub(super) struct Page<'f> {
     filter: &'f EventFilter,
-    /// On an event's own columns, checked by the database.
-    conditions: Sql,
+    visibility: &'f Visibility,
     after: Option<Seen>,
     /// On traits, checked on the stored text.
     residual: Vec<TraitFilter>,
@@ -66,10 +75,10 @@ pub(super) struct Page<'f> {
 }
 
 impl<'f> Page<'f> {
-    pub(super) fn new(filter: &'f EventFilter, conditions: Sql, after: Option<Seen>) -> Self {
+    pub(super) fn new(visibility: &'f Visibility, filter: &'f EventFilter, after: Option<Seen>) -> Self {
         Self {
             filter,
-            conditions,
+            visibility,
             after,
             residual: filter.traits.clone(),
             events: Vec::new(),
@@ -84,7 +93,7 @@ impl<'f> Page<'f> {
 
     /// The event with this message id, if it meets the conditions.
     pub(super) fn one(&mut self, conn: &mut DbConn, message_id: &str) -> Result<(), StoreError> {
-        let mut sql = self.statement("events e", "e.generated");
+        let mut sql = self.statement("events e", "e.generated", Columns::Checked);
         self.push_after(&mut sql);
         sql.push(" AND e.message_id = ").bind(key(message_id));
         self.keep(load_stored(conn, sql)?);
@@ -110,11 +119,11 @@ impl<'f> Page<'f> {
     }
 
     /// Reads an index that has the order of the list.
-    pub(super) fn scanned(&mut self, conn: &mut DbConn, visibility: &Visibility) -> Result<(), StoreError> {
+    pub(super) fn scanned(&mut self, conn: &mut DbConn) -> Result<(), StoreError> {
         match self.filter.order {
             Order::MessageId(direction) => self.scan_ids(conn, direction),
             Order::Generated(by_time, by_id) => {
-                let driver = self.driver(visibility);
+                let driver = self.driver();
                 if let Driver::Term(condition) = &driver {
                     self.residual.retain(|other| other != condition);
                 }
@@ -123,13 +132,13 @@ impl<'f> Page<'f> {
         }
     }
 
-    fn driver(&self, visibility: &Visibility) -> Driver {
+    fn driver(&self) -> Driver {
         if let Some(condition) =
             self.filter.traits.iter().find(|condition| condition.operator == Operator::Eq)
         {
             return Driver::Term(condition.clone());
         }
-        match visibility {
+        match self.visibility {
             Visibility::Project(project) if self.filter.event_type.is_none() => {
                 Driver::Scopes(scope(project))
             }
@@ -138,17 +147,39 @@ impl<'f> Page<'f> {
     }
 
     /// The start of a statement over `tables`, without the driver's own condition, the page's start, order and limit.
-    fn statement(&self, tables: &str, generated: &str) -> Sql {
+    fn statement(&self, tables: &str, generated: &str, columns: Columns) -> Sql {
         let mut sql = Sql::new(STORED);
-        sql.push(tables).push(" WHERE 1 = 1").append(self.conditions.clone());
+        sql.push(tables).push(" WHERE 1 = 1").append(self.conditions(columns));
         push_time_bounds(&mut sql, generated, self.filter);
+        sql
+    }
+
+    /// Conditions on an event's own columns. No index is ever chosen for those of a project: the events of none belong to it.
+    fn conditions(&self, columns: Columns) -> Sql {
+        let column = |name: &str| match columns {
+            Columns::Chosen => format!(" AND e.{name} = "),
+            Columns::Checked => format!(" AND (e.{name} || '') = "),
+        };
+        let mut sql = Sql::default();
+        match self.visibility {
+            Visibility::All => {}
+            Visibility::Project(project) => {
+                sql.push(" AND (e.scope || '') IN ('', ").bind(scope(project)).push(")");
+            }
+            Visibility::Member { project, user } => {
+                sql.push(&column("scope")).bind(scope(project)).push(&column("user_id")).bind(key(user));
+            }
+        }
+        if let Some(event_type) = &self.filter.event_type {
+            sql.push(&column("event_type")).bind(key(event_type));
+        }
         sql
     }
 
     /// The start of a statement over the events that have this trait.
     fn term_statement(&self, condition: &TraitFilter) -> Sql {
         // CROSS JOIN: SQLite must read the trait index first.
-        let mut sql = self.statement("trait_index t CROSS JOIN events e", "t.generated");
+        let mut sql = self.statement("trait_index t CROSS JOIN events e", "t.generated", Columns::Checked);
         sql.push(" AND e.id = t.event_id AND t.term = ");
         sql.bind(term::term(&condition.name, &condition.value));
         sql
@@ -211,7 +242,7 @@ impl<'f> Page<'f> {
             return Ok(Vec::new());
         }
         let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
-        let mut sql = self.statement("events e", "e.generated");
+        let mut sql = self.statement("events e", "e.generated", Columns::Checked);
         self.push_after(&mut sql);
         sql.push(" AND e.id").among(ids);
         load_stored(conn, sql)
@@ -233,7 +264,7 @@ impl<'f> Page<'f> {
         while self.wanted() > 0 {
             self.patience.check()?;
             let chunk = self.chunk();
-            let mut sql = self.statement("events e", "e.generated");
+            let mut sql = self.statement("events e", "e.generated", Columns::Chosen);
             self.push_after(&mut sql);
             sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", direction.word()));
             let rows = load_stored(conn, sql)?;
@@ -311,7 +342,11 @@ impl<'f> Page<'f> {
         };
         let places = match (driver, &mut *conn) {
             (Driver::Events, _) => {
-                return whole(conn, self.statement("events e", "e.generated"), "e.generated");
+                return whole(
+                    conn,
+                    self.statement("events e", "e.generated", Columns::Chosen),
+                    "e.generated",
+                );
             }
             (Driver::Term(condition), DbConn::Sqlite(_)) => {
                 return whole(conn, self.term_statement(condition), "t.generated");
@@ -359,7 +394,7 @@ impl<'f> Page<'f> {
                     sql
                 }
                 Driver::Scopes(_) | Driver::Events => {
-                    let mut sql = self.statement("events e", "e.generated");
+                    let mut sql = self.statement("events e", "e.generated", Columns::Chosen);
                     sql.push(" AND e.generated = ").bind(instant);
                     sql
                 }
