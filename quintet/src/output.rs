@@ -124,6 +124,16 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
+/// The texts of a list with commas between; any other value as [`plain`] writes it.
+pub(crate) fn joined(value: &Value) -> String {
+    match value {
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+            plain(other)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

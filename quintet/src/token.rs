@@ -2,9 +2,11 @@
 
 use crate::cli::{OutputFormat, TokenCommand};
 use crate::client::{Client, path};
-use crate::output::{Rows, plain, print_json, print_line};
+use crate::output::{Rows, joined, plain, print_json, print_line};
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+use shared::clock::{Clock, SystemClock};
 
 /// Where the gateway keeps them.
 const PATH: &str = "/admin/tokens";
@@ -65,13 +67,47 @@ async fn list(client: &Client, output: OutputFormat) -> anyhow::Result<()> {
     match output {
         OutputFormat::Json => print_json(&json!(tokens)),
         OutputFormat::Table => {
-            let names = ["id", "name", "roles", "permissions", "expires_at"];
-            let mut rows = Rows::new(&names);
+            let mut rows = Rows::new(&["id", "name", "state", "roles", "permissions", "expires at"]);
+            let now = SystemClock.now();
             for token in &tokens {
-                rows.push(names.iter().map(|name| token.get(*name).map(plain).unwrap_or_default()).collect());
+                let [id, name, roles, permissions, end] =
+                    ["id", "name", "roles", "permissions", "expires_at"]
+                        .map(|member| token.get(member).map(joined).unwrap_or_default());
+                rows.push(vec![id, name, state(token, now).to_owned(), roles, permissions, end]);
             }
             rows.print();
         }
     }
     Ok(())
+}
+
+/// What a token is good for at `now`. An end that cannot be read is for people to judge, in its own column.
+fn state(token: &Value, now: DateTime<Utc>) -> &'static str {
+    let time = |member: &str| token.get(member).and_then(Value::as_str);
+    let end = time("expires_at").and_then(|end| DateTime::parse_from_rfc3339(end).ok());
+    match (time("revoked_at"), end) {
+        (Some(_), _) => "revoked",
+        (None, Some(end)) if end <= now => "expired",
+        (None, _) => "live",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_live_until_it_is_revoked_or_its_end_has_come() {
+        let now = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        for (end, revoked, expected) in [
+            (Value::Null, Value::Null, "live"),
+            (json!("2026-01-01T00:00:00.000001Z"), Value::Null, "live"),
+            (json!("2026-01-01T00:00:00.000000Z"), Value::Null, "expired"),
+            (Value::Null, json!("2025-12-31T00:00:00.000000Z"), "revoked"),
+            (json!("2025-01-01T00:00:00.000000Z"), json!("2024-12-31T00:00:00.000000Z"), "revoked"),
+        ] {
+            let token = json!({ "expires_at": end, "revoked_at": revoked });
+            assert_eq!(state(&token, now), expected, "{token}");
+        }
+    }
 }

@@ -1,0 +1,68 @@
+//! The command line in secure mode: tokens, and callers who are refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use e2e::{Home, Product};
+use serde_json::Value;
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+const SECURE: (&str, &str) = ("QUINTET_AUTH__MODE", "secure");
+
+/// Runs a command with this token and this standard input.
+fn run(home: &Home, product: &Product, token: &str, arguments: &[&str], input: &str) -> Output {
+    let mut command = home.command().unwrap();
+    command.args(arguments).env("QUINTET_URL", &product.url);
+    if !token.is_empty() {
+        command.env("QUINTET_TOKEN", token);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a command that succeeds has printed.
+fn printed(home: &Home, product: &Product, token: &str, arguments: &[&str]) -> String {
+    let output = run(home, product, token, arguments, "");
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn admin_token(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join("data/secrets/admin_token")).unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_tokens_tells_live_ones_from_revoked_ones() {
+    let home = Home::sqlite().unwrap();
+    let product = home.start(&[SECURE]).unwrap();
+    let admin = admin_token(&home);
+    let printed = |arguments: &[&str]| printed(&home, &product, &admin, arguments);
+    for name in ["one", "two"] {
+        let make = ["token", "create", name, "--role", "reader", "--role", "auditors"];
+        printed(&[&make[..], &["--permission", "cloud->events->list", "--permission", "x->y"]].concat());
+    }
+    let all: Value = serde_json::from_str(&printed(&["token", "list", "-o", "json"])).unwrap();
+    let all = all.as_array().unwrap();
+    let id = all.iter().find(|token| token["name"] == "two").unwrap()["id"].as_str().unwrap();
+    printed(&["token", "revoke", id]);
+    let table = printed(&["token", "list"]);
+    let row = |name: &str| {
+        let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        rows.find(|row| row.contains(name)).unwrap_or_else(|| panic!("{table}"))
+    };
+    assert_eq!(row("ID"), "ID NAME STATE ROLES PERMISSIONS EXPIRES AT");
+    let lists = "reader, auditors cloud->events->list, x->y";
+    assert!(row("one").ends_with(&format!("one live {lists}")), "{table}");
+    assert!(row("two").ends_with(&format!("two revoked {lists}")), "{table}");
+}
