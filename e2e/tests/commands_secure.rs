@@ -66,3 +66,28 @@ async fn a_list_of_tokens_tells_live_ones_from_revoked_ones() {
     assert!(row("one").ends_with(&format!("one live {lists}")), "{table}");
     assert!(row("two").ends_with(&format!("two revoked {lists}")), "{table}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_caller_is_told_what_to_do() {
+    let home = Home::sqlite().unwrap();
+    let product = home.start(&[SECURE, ("QUINTET_GATEWAY__LIMITS__LOGIN_FAILURES_PER_MIN", "2")]).unwrap();
+    for arguments in [&["events", "list"][..], &["health"], &["annotate", "list"], &["dtrace", "list"]] {
+        let output = run(&home, &product, "", arguments, "");
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(said.contains("401 Unauthorized: Credentials are required."), "{arguments:?}: {said}");
+        assert!(said.contains("--token") && said.contains("QUINTET_TOKEN"), "{arguments:?}: {said}");
+    }
+    let admin = admin_token(&home);
+    assert!(printed(&home, &product, &admin, &["health"]).contains("events"));
+    printed(&home, &product, &admin, &["user", "create", "ada"]);
+    let login = || {
+        let output = run(&home, &product, "", &["user", "login", "ada", "--password-stdin"], "wrong\n");
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
+        text(&output.stderr)
+    };
+    let wrong = login();
+    assert!(!wrong.contains("--token"), "he has none yet: {wrong}");
+    let late = (0..20).map(|_| login()).find(|said| said.contains("429 Too Many Requests")).unwrap();
+    assert!(late.contains("too many requests or wrong logins: try again in "), "{late}");
+}

@@ -15,11 +15,13 @@ const ATTEMPTS: u32 = 8;
 
 /// An answer of 400 and above.
 #[derive(Debug, thiserror::Error)]
-#[error("{status}: {words}")]
+#[error("{status}: {words}{advice}")]
 pub(crate) struct Refused {
     /// Its status.
     pub(crate) status: StatusCode,
     words: String,
+    /// What the caller can do, in brackets; empty where the server's words say it.
+    advice: String,
 }
 
 impl Refused {
@@ -71,7 +73,7 @@ impl Client {
                 self.url()
             )
         })?;
-        checked(answer).await
+        self.checked(answer).await
     }
 
     /// Sends again while the server puts the request off or cannot be reached. For requests that may be repeated.
@@ -80,7 +82,7 @@ impl Client {
         for _ in 1..ATTEMPTS {
             match make().send().await {
                 Ok(answer) if is_put_off(answer.status()) => pause = asked_pause(&answer).unwrap_or(pause),
-                Ok(answer) => return checked(answer).await,
+                Ok(answer) => return self.checked(answer).await,
                 Err(cause) => log::warn!("{cause}, trying again"),
             }
             tokio::time::sleep(pause).await;
@@ -93,16 +95,33 @@ impl Client {
         let request = self.request(Method::GET, path).query(query);
         Ok(self.send(request).await?.json().await?)
     }
-}
 
-/// Turns an answer of 400 and above into an error with the server's words.
-async fn checked(answer: Response) -> anyhow::Result<Response> {
-    let status = answer.status();
-    if status.is_client_error() || status.is_server_error() {
-        let text = answer.text().await.unwrap_or_default();
-        return Err(Refused { status, words: words(&text) }.into());
+    /// Turns an answer of 400 and above into an error with the server's words.
+    pub(crate) async fn checked(&self, answer: Response) -> anyhow::Result<Response> {
+        let status = answer.status();
+        if status.is_client_error() || status.is_server_error() {
+            let advice = self.advice(&answer);
+            let text = answer.text().await.unwrap_or_default();
+            return Err(Refused { status, words: words(&text), advice }.into());
+        }
+        Ok(answer)
     }
-    Ok(answer)
+
+    /// What the caller can do about a refusal.
+    fn advice(&self, answer: &Response) -> String {
+        // Where tokens are made, none is needed.
+        let is_login = answer.url().path().ends_with("/oauth/token");
+        match answer.status() {
+            StatusCode::UNAUTHORIZED if self.server.token.is_none() && !is_login => {
+                " (give a token with --token or QUINTET_TOKEN; `quintet user login` prints one)".to_owned()
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                let pause = retry_after(answer).map_or_else(|| "later".into(), |secs| format!("in {secs} s"));
+                format!(" (too many requests or wrong logins: try again {pause})")
+            }
+            _ => String::new(),
+        }
+    }
 }
 
 /// `base` and below it one segment for each word, whatever the word holds.
@@ -136,17 +155,22 @@ fn is_put_off(status: StatusCode) -> bool {
 
 /// The pause that the server asks for, at most half a minute.
 fn asked_pause(answer: &Response) -> Option<Duration> {
-    let secs: u64 = answer.headers().get("retry-after")?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(secs.min(30)))
+    Some(Duration::from_secs(retry_after(answer)?.min(30)))
 }
 
-/// The words in an error's body, whichever of the five shapes it has.
+/// The seconds of `Retry-After`.
+fn retry_after(answer: &Response) -> Option<u64> {
+    answer.headers().get("retry-after")?.to_str().ok()?.parse().ok()
+}
+
+/// The words in an error's body, whichever shape it has.
 fn words(body: &str) -> String {
     let Ok(json) = serde_json::from_str::<Value>(body) else { return body.trim().to_owned() };
     let paths = [
         "/description",
         "/error_message/faultstring",
         "/error_message",
+        "/error_description",
         "/error",
         "/message",
         "/meta/message",
@@ -163,6 +187,8 @@ mod tests {
     fn words_are_found_in_every_error_shape() {
         assert_eq!(words(r#"{"title":"Not Found","description":"event x not found"}"#), "event x not found");
         assert_eq!(words(r#"{"error_message":{"faultstring":"Event x Not Found"}}"#), "Event x Not Found");
+        let oauth = r#"{"error":"temporarily_unavailable","error_description":"Too many requests."}"#;
+        assert_eq!(words(oauth), "Too many requests.");
         assert_eq!(words("plain\n"), "plain");
     }
 
@@ -192,7 +218,8 @@ mod tests {
     #[test]
     fn only_what_may_change_by_itself_is_temporary() {
         let is_temporary = |status: u16| {
-            Refused { status: StatusCode::from_u16(status).unwrap(), words: String::new() }.is_temporary()
+            let status = StatusCode::from_u16(status).unwrap();
+            Refused { status, words: String::new(), advice: String::new() }.is_temporary()
         };
         assert!([408, 429, 500, 502, 503, 504].into_iter().all(is_temporary));
         assert!(![400, 401, 403, 404, 410, 413, 422].into_iter().any(is_temporary));

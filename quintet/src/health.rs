@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::output::{print_json, print_object};
 use crate::product;
 use anyhow::Context;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -34,6 +34,9 @@ async fn all(flags: &HealthFlags) -> anyhow::Result<ExitCode> {
     let answer = client.request(Method::GET, "/readyz?verbose").send().await;
     let answer = answer.with_context(|| format!("no gateway answers at {}", client.url()))?;
     let is_ready = answer.status().is_success();
+    // With 503 the report says what is not ready; any other refusal is of the question.
+    let is_report = is_ready || answer.status() == StatusCode::SERVICE_UNAVAILABLE;
+    let answer = if is_report { answer } else { client.checked(answer).await? };
     let report: Value = answer.json().await.context("the gateway's report cannot be read")?;
     match (flags.format.output, report.get("checks")) {
         (OutputFormat::Table, Some(checks)) => {
