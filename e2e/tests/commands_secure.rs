@@ -1,4 +1,4 @@
-//! The command line in secure mode: tokens, and callers who are refused.
+//! The command line in secure mode: who has no login is told how to get one, and the first hints work.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,9 +8,9 @@
 )]
 
 use e2e::{Home, Product};
-use serde_json::Value;
-use std::io::Write;
-use std::process::{Output, Stdio};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Output, Stdio};
 
 const SECURE: (&str, &str) = ("QUINTET_AUTH__MODE", "secure");
 
@@ -90,4 +90,44 @@ async fn a_refused_caller_is_told_what_to_do() {
     assert!(!wrong.contains("--token"), "he has none yet: {wrong}");
     let late = (0..20).map(|_| login()).find(|said| said.contains("429 Too Many Requests")).unwrap();
     assert!(late.contains("too many requests or wrong logins: try again in "), "{late}");
+}
+
+#[test]
+fn the_first_hints_work_where_callers_must_log_in() {
+    let home = Home::sqlite().unwrap();
+    // The hints are for people: standard error is a terminal, made by script(1).
+    let quintet = home.command().unwrap().get_program().to_owned();
+    let line = format!("echo $$ > pid; exec timeout 120 {} serve", quintet.to_str().unwrap());
+    let mut terminal = Command::new("script")
+        .args(["-qefc", &line, "/dev/null"])
+        .current_dir(home.path())
+        .envs([SECURE, ("QUINTET_GATEWAY__LISTEN", "127.0.0.1:0")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(terminal.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let hints = lines.skip_while(|line| !line.starts_with("Try")).skip(1).take(3);
+    let commands: Vec<String> =
+        hints.map(|line| format!("curl {}", line.split_once("curl ").unwrap().1)).collect();
+    // From any folder: the other terminal may be anywhere.
+    let answers: Vec<String> = commands
+        .iter()
+        .map(|line| text(&Command::new("sh").args(["-c", line]).current_dir("/").output().unwrap().stdout))
+        .collect();
+    assert!(
+        Command::new("sh")
+            .args(["-c", "kill $(cat pid)"])
+            .current_dir(home.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    terminal.wait().unwrap();
+    let [posted, v1, v2] = &answers[..] else { panic!("{commands:?}") };
+    assert!(posted.contains("\"saved\":1"), "{posted} to {}", commands[0]);
+    for list in [v1, v2] {
+        let events: Value = serde_json::from_str(list).unwrap_or(json!(list));
+        assert_eq!(events[0]["message_id"], "hello-1", "{list} to {commands:?}");
+    }
 }

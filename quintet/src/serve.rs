@@ -4,7 +4,7 @@ use crate::cli::{ServeFlags, Settings};
 use crate::output::print_line;
 use crate::product::Product;
 use anyhow::Context;
-use shared::config::Source;
+use shared::config::{AuthMode, Common, Source};
 use std::io::IsTerminal;
 
 impl Settings {
@@ -34,7 +34,7 @@ pub(crate) async fn serve(settings: &Settings, flags: &ServeFlags) -> anyhow::Re
         print_line(&format!("ready {url}"));
         // A service alone takes no calls but the gateway's.
         if product.has_gateway() && (std::io::stderr().is_terminal() || flags.target.is_empty()) {
-            eprintln!("{}", first_steps(&url));
+            eprintln!("{}", first_steps(&url, &source.common()?));
         }
     }
     shared::stop::signalled().await?;
@@ -53,14 +53,26 @@ pub(crate) async fn clock(address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Three commands worth trying.
-fn first_steps(url: &str) -> String {
+/// Three commands worth trying, as somebody who may do all where callers must log in.
+fn first_steps(url: &str, common: &Common) -> String {
+    let (login, identity) = match common.auth.mode {
+        Some(AuthMode::Open) | None => {
+            (String::new(), " -H 'X-User-Id: me' -H 'X-Project-Id: demo' -H 'X-Roles: admin'".to_owned())
+        }
+        Some(AuthMode::Secure) => {
+            let file = shared::secrets::path(common, "admin_token");
+            // The other terminal may be in another folder.
+            let file = std::path::absolute(&file).unwrap_or(file);
+            let login = format!(r#" -H "Authorization: Bearer $(cat '{}')""#, file.display());
+            (login.clone(), login)
+        }
+    };
     format!(
         r#"
 Try, in another terminal:
-  post a notification   curl -s {url}/v1/notifications -H 'content-type: application/json' -d '{{"message_id":"hello-1","event_type":"compute.instance.create.end","publisher_id":"compute.host1","payload":{{"tenant_id":"demo","user_id":"me"}}}}'
-  list events in v1     curl -s {url}/v1/events
-  list events in v2     curl -s '{url}/v2/events?q.field=all_tenants&q.value=true' -H 'X-User-Id: me' -H 'X-Project-Id: demo' -H 'X-Roles: admin'
+  post a notification   curl -s {url}/v1/notifications -H 'content-type: application/json'{login} -d '{{"message_id":"hello-1","event_type":"compute.instance.create.end","publisher_id":"compute.host1","payload":{{"tenant_id":"demo","user_id":"me"}}}}'
+  list events in v1     curl -s {url}/v1/events{login}
+  list events in v2     curl -s '{url}/v2/events?q.field=all_tenants&q.value=true'{identity}
 "#
     )
 }
