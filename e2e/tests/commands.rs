@@ -158,3 +158,18 @@ fn a_service_alone_gives_no_hints_that_it_would_refuse() {
     let with_gateway = said("gateway,events");
     assert!(with_gateway.contains("ready http://") && with_gateway.contains("curl"), "{with_gateway}");
 }
+
+#[test]
+fn flags_of_the_gateway_are_refused_where_none_is_started() {
+    let home = Home::sqlite().unwrap();
+    for (flags, named) in [
+        (&["--target", "events", "--listen", "127.0.0.1:1"][..], "--listen"),
+        (&["--target", "events,streams", "--compat"], "--compat"),
+    ] {
+        let output = home.command().unwrap().arg("serve").args(flags).output().unwrap();
+        let said = words(&output);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
+        assert!(said.contains(&format!("{named} is for the gateway")) && said.contains(flags[1]), "{said}");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing is started or made");
+    }
+}

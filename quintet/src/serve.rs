@@ -4,6 +4,7 @@ use crate::cli::{ServeFlags, Settings};
 use crate::output::print_line;
 use crate::product::Product;
 use anyhow::Context;
+use clap::error::ErrorKind;
 use shared::config::{AuthMode, Common, Source};
 use std::io::IsTerminal;
 
@@ -20,6 +21,9 @@ impl Settings {
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn serve(settings: &Settings, flags: &ServeFlags) -> anyhow::Result<()> {
+    if let Some(words) = misplaced(flags) {
+        clap::Error::raw(ErrorKind::ArgumentConflict, words).exit();
+    }
     let mut source = settings.source()?;
     if let Some(address) = &flags.listen {
         source = source.with("gateway.listen", address);
@@ -51,6 +55,24 @@ pub(crate) async fn clock(address: &str) -> anyhow::Result<()> {
     shared::stop::signalled().await?;
     clock.stop().await;
     Ok(())
+}
+
+/// Why flags of the gateway mean nothing to a process without it.
+fn misplaced(flags: &ServeFlags) -> Option<String> {
+    let is_there = |name: &String| ["all", crate::product::GATEWAY].contains(&name.as_str());
+    let flag = match flags {
+        ServeFlags { listen: Some(_), .. } => "--listen",
+        ServeFlags { compat: true, .. } => "--compat",
+        ServeFlags { .. } => return None,
+    };
+    let has_gateway = flags.target.is_empty() || flags.target.iter().any(is_there);
+    (!has_gateway).then(|| {
+        format!(
+            "{flag} is for the gateway, which --target {} does not start: add gateway to it, or leave {flag} out\n\n\
+             A service listens where its setting listen.address says, for instance QUINTET_EVENTS__LISTEN__ADDRESS.\n",
+            flags.target.join(",")
+        )
+    })
 }
 
 /// Three commands worth trying, as somebody who may do all where callers must log in.
