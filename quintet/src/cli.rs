@@ -7,7 +7,7 @@ use crate::oauth_client::ClientCommand;
 use crate::role::RoleCommand;
 use crate::streams::StreamsCommand;
 use crate::user::UserCommand;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -39,6 +39,20 @@ const DEMO_HELP: &str = "\
 Its data is kept in ./demo-data (or --data-dir), with the definitions, triggers and pipelines in example/: change them there,
 then `curl -X POST http://127.0.0.1:8080/v1/streams/reload`. Starting it again changes nothing that is there.
 With --url the samples go to a gateway that runs; its own triggers decide what becomes of them.";
+
+/// The command line, each command with the usage that its help shows. In the usage of a refusal clap would take
+/// whatever `QUINTET_URL` and `QUINTET_TOKEN` have set for required.
+pub(crate) fn command() -> clap::Command {
+    let mut all = Cli::command();
+    all.build();
+    with_usage(all)
+}
+
+fn with_usage(mut command: clap::Command) -> clap::Command {
+    let usage = command.render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    command.override_usage(usage).mut_subcommands(with_usage)
+}
 
 /// Where settings come from. They are read from quintet.toml, then QUINTET_* variables, then flags.
 #[derive(Debug, Args)]
@@ -366,4 +380,21 @@ pub(crate) struct Which {
     /// All letters that are there
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usage_of_a_refusal_has_no_more_than_the_command_needs() {
+        for (words, expected) in [
+            (&["quintet", "events", "get"][..], "Usage: quintet events get [OPTIONS] <MESSAGE_ID>\n"),
+            (&["quintet", "annotate"], "Usage: quintet annotate [OPTIONS] <MESSAGE>...\n"),
+        ] {
+            let given = [words, &["--token", "t"]].concat();
+            let refused = command().try_get_matches_from(given).unwrap_err().to_string();
+            assert!(refused.contains(expected) && !refused.contains("--token"), "{refused}");
+        }
+    }
 }

@@ -21,14 +21,15 @@ mod streams;
 mod token;
 mod user;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     shared::logging::init();
-    let ended = run(Cli::parse_from(annotate::with_two_dashes(std::env::args_os()))).await;
+    let ended = run(parsed(annotate::with_two_dashes(std::env::args_os()))).await;
     match ended.and_then(|code| output::outcome().map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
@@ -36,6 +37,13 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line; one that is wrong ends the program with clap's words.
+fn parsed(arguments: Vec<OsString>) -> Cli {
+    let mut command = cli::command();
+    let matches = command.try_get_matches_from_mut(arguments).unwrap_or_else(|error| error.exit());
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -3,6 +3,11 @@
 use crate::cli::Format;
 use clap::{ArgAction, Args, Subcommand};
 
+const USAGE: &str = "\
+quintet annotate [OPTIONS] <MESSAGE>...
+       quintet annotate [OPTIONS] --in
+       quintet annotate <COMMAND>";
+
 const EXAMPLES: &str = "\
 Examples:
   quintet annotate -owner sre -category deploy web 2.7 goes out
@@ -21,6 +26,7 @@ Flags may have one dash or two, and come before the message. Times are RFC 3339,
     disable_help_flag = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
+    override_usage = USAGE,
     after_help = EXAMPLES
 )]
 pub(crate) struct AnnotateFlags {
