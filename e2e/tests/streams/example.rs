@@ -156,7 +156,10 @@ async fn commands(home: &Home, product: &Product) {
     assert_eq!(taken["distinguishing_traits"], stream["distinguishing_traits"]);
 
     // Nothing has failed: a reset leaves the stream as it is.
-    assert_eq!(quintet(home, url, &["streams", "reset", &id]), (true, format!("stream {id}: completed\n")));
+    let unchanged = format!("stream {id}: not reset, since it is completed\n");
+    assert_eq!(quintet(home, url, &["streams", "reset", &id]), (true, unchanged));
+    let unchanged = json!([{ "id": stream["id"], "state": "completed", "reset": false }]);
+    assert_eq!(json_of(home, url, &["streams", "reset", &id, "-o", "json"]), unchanged);
     assert_eq!(
         quintet(home, url, &["streams", "reset", "--all"]),
         (true, "no stream has failed\n".to_owned())
@@ -165,7 +168,7 @@ async fn commands(home: &Home, product: &Product) {
     let (is_good, said) = quintet(home, url, &["streams", "delete", &id]);
     assert!(!is_good && said.contains(&format!("stream {id} not found")), "{said}");
     let (is_good, said) = quintet(home, url, &["streams", "list", "--state", "bored"]);
-    assert!(!is_good && said.contains("bored"), "{said}");
+    assert!(!is_good && said.contains("bored") && said.contains("active, firing, expiring"), "{said}");
     let gone = json_of(home, url, &["streams", "show", &id, "-o", "json"]);
     assert_eq!((&gone["stream"], &gone["history"][states.len()]["state"]), (&Value::Null, &json!("deleted")));
     assert!(!quintet(home, url, &["streams", "show", "999999999"]).0);

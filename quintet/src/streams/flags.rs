@@ -1,8 +1,10 @@
 //! The commands of `quintet streams` and their flags.
 
 use crate::cli::{Format, Server};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use streams_svc::engine::State;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StreamsCommand {
@@ -10,8 +12,7 @@ pub(crate) enum StreamsCommand {
     #[command(after_help = "\
 Examples:
   quintet streams list --state error
-  quintet streams list --trigger daily_usage --trait instance_id:86def971-f2a2-4b1d-b379-fca1b0ddf0d7
-States: active, firing, expiring, error, expire_error, completed, retry_fire, retry_expire")]
+  quintet streams list --trigger daily_usage --trait instance_id:86def971-f2a2-4b1d-b379-fca1b0ddf0d7")]
     List(ListFlags),
     /// Show one stream with its events and what became of it
     Show {
@@ -31,6 +32,8 @@ Why a stream failed: quintet streams show ID")]
         which: Failed,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
     /// Delete streams, whatever their state; their events stay
     Delete {
@@ -39,6 +42,8 @@ Why a stream failed: quintet streams show ID")]
         ids: Vec<u64>,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
     /// Say which triggers would take an event, into which stream, and why the others would not; stores nothing
     #[command(after_help = "\
@@ -56,7 +61,7 @@ A broken connection is made again, and goes on after the last change that was se
 #[derive(Debug, Args)]
 pub(crate) struct ListFlags {
     /// Only streams in this state
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_parser = states(&[]), ignore_case = true)]
     pub(crate) state: Option<String>,
     /// Only streams of this trigger
     #[arg(long, value_name = "NAME")]
@@ -118,10 +123,15 @@ pub(crate) struct TailFlags {
     #[arg(long, value_name = "NAME")]
     pub(crate) trigger: Option<String>,
     /// Only changes to this state, for instance error
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_parser = states(&["deleted"]), ignore_case = true)]
     pub(crate) state: Option<String>,
     #[command(flatten)]
     pub(crate) server: Server,
     #[command(flatten)]
     pub(crate) format: Format,
+}
+
+/// The words of the API for the states of a stream, and further ones.
+fn states(further: &[&'static str]) -> PossibleValuesParser {
+    PossibleValuesParser::new(State::ALL.map(State::word).iter().chain(further).copied())
 }

@@ -13,8 +13,8 @@ pub(crate) async fn run(command: StreamsCommand) -> anyhow::Result<()> {
     match command {
         StreamsCommand::List(flags) => list::list(flags).await,
         StreamsCommand::Show { id, server, format } => list::show(id, server, format).await,
-        StreamsCommand::Reset { which, server } => change::reset(which, server).await,
-        StreamsCommand::Delete { ids, server } => change::delete(&ids, server).await,
+        StreamsCommand::Reset { which, server, format } => change::reset(which, server, format).await,
+        StreamsCommand::Delete { ids, server, format } => change::delete(&ids, server, format).await,
         StreamsCommand::Match(flags) => matching::match_event(flags).await,
         StreamsCommand::Tail(flags) => tail::tail(flags).await,
     }
