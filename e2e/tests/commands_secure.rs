@@ -92,6 +92,59 @@ async fn a_refused_caller_is_told_what_to_do() {
     assert!(late.contains("too many requests or wrong logins: try again in "), "{late}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_is_told_in_json_too() {
+    let home = Home::sqlite().unwrap();
+    let product = home.start(&[SECURE, ("QUINTET_DTRACE__EXECUTOR", "simulated")]).unwrap();
+    let admin = admin_token(&home);
+    let done = |arguments: &[&str]| -> Value {
+        let told = printed(&home, &product, &admin, &[arguments, &["-o", "json"]].concat());
+        serde_json::from_str(&told).unwrap_or_else(|cause| panic!("{arguments:?}: {cause}: {told}"))
+    };
+    let user = done(&["user", "create", "ada", "--role", "reader"]);
+    assert_eq!(user["uuid"], done(&["user", "show", "ada"])["uuid"]);
+    let password = user["password"].as_str().unwrap();
+    let login = ["user", "login", "ada", "--password-stdin", "-o", "json"];
+    let granted = run(&home, &product, "", &login, password);
+    let granted: Value = serde_json::from_slice(&granted.stdout).unwrap();
+    let token = granted["access_token"].as_str().unwrap();
+    assert!(granted["expires_in"].as_u64().unwrap() > 0, "{granted}");
+    assert_eq!(printed(&home, &product, token, &["events", "list", "-o", "json"]).trim(), "[]");
+
+    let role = done(&["role", "create", "auditors", "--permission", "a->b"]);
+    assert_eq!(role, json!({ "uuid": done(&["role", "show", "auditors"])["uuid"], "name": "auditors" }));
+    let client = done(&["client", "create", "app", "--public"]);
+    assert_eq!(client, json!({ "uuid": done(&["client", "show", "app"])["uuid"], "name": "app" }));
+    assert_eq!(done(&["client", "secret", "app"])["changed"], "secret");
+    let uri = "https://app.example/callback";
+    let file = home.path().join("script");
+    std::fs::write(&file, "BEGIN { exit(); }").unwrap();
+    let script = done(&["dtrace", "create", "s", file.to_str().unwrap()])["uuid"].clone();
+    let noted: Value = serde_json::from_str(&printed(&home, &product, &admin, &["annotate", "x"])).unwrap();
+    let note = noted["Id"].as_str().unwrap();
+    for (arguments, expected) in [
+        (&["user", "grant", "ada", "a->b", "c"][..], json!({ "name": "ada", "granted": ["a->b", "c"] })),
+        (&["user", "revoke", "ada", "c"], json!({ "name": "ada", "revoked": ["c"] })),
+        (&["user", "join", "ada", "auditors"], json!({ "name": "ada", "joined": "auditors" })),
+        (&["user", "leave", "ada", "auditors"], json!({ "name": "ada", "left": "auditors" })),
+        (&["user", "logout", "ada"], json!({ "logged_out": "ada" })),
+        (&["role", "grant", "auditors", "d"], json!({ "name": "auditors", "granted": ["d"] })),
+        (&["client", "add-uri", "app", uri], json!({ "name": "app", "added": uri })),
+        (&["dtrace", "edit", "s", "--name", "t"], json!({ "changed": script })),
+        (&["dtrace", "metadata", "set", "t", "k", r#"{"n":1}"#], json!({ "changed": script })),
+        (&["dtrace", "metadata", "get", "t"], json!({ "k": { "n": 1 } })),
+        (&["dtrace", "metadata", "delete", "t", "k"], json!({ "changed": script })),
+        (&["dtrace", "delete", "t"], json!({ "deleted": [script] })),
+        (&["annotate", "delete", note], json!({ "deleted": [note] })),
+        (&["streams", "reset", "--all"], json!([])),
+        (&["client", "delete", "app"], json!({ "deleted": "app" })),
+        (&["role", "delete", "auditors"], json!({ "deleted": "auditors" })),
+        (&["user", "delete", "ada"], json!({ "deleted": "ada" })),
+    ] {
+        assert_eq!(done(arguments), expected, "{arguments:?}");
+    }
+}
+
 #[test]
 fn the_first_hints_work_where_callers_must_log_in() {
     let home = Home::sqlite().unwrap();

@@ -386,6 +386,31 @@ pub(crate) struct Which {
 mod tests {
     use super::*;
 
+    /// The commands below this one, with the words that lead there.
+    fn commands(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
+        let below = command.get_subcommands().filter(|one| one.get_name() != "help");
+        below
+            .flat_map(|one| {
+                let words = format!("{words} {}", one.get_name());
+                std::iter::once((words.clone(), one.clone())).chain(commands(one, &words))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_command_that_asks_a_gateway_has_both_forms_of_output() {
+        let has = |command: &clap::Command, name: &str| {
+            command.get_arguments().any(|argument| argument.get_long() == Some(name))
+        };
+        let all = commands(&command(), "quintet");
+        let asking: Vec<_> = all.iter().filter(|(_, one)| has(one, "token")).collect();
+        let without = asking.iter().filter(|(_, one)| !has(one, "output"));
+        let without: Vec<&str> = without.map(|(words, _)| words.as_str()).collect();
+        // The demo is a start, and an annotation is printed as Bosun's tool prints it, which is JSON.
+        assert_eq!(without, ["quintet demo", "quintet annotate"]);
+        assert!(asking.len() > 50, "{}", asking.len());
+    }
+
     #[test]
     fn the_usage_of_a_refusal_has_no_more_than_the_command_needs() {
         for (words, expected) in [

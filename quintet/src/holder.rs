@@ -2,7 +2,7 @@
 
 use crate::cli::{Format, OutputFormat, Server};
 use crate::client::Client;
-use crate::output::{Rows, plain, print_json, print_line};
+use crate::output::{Rows, plain, print_done, print_json, print_line};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use reqwest::{Method, Url};
@@ -22,6 +22,8 @@ pub(crate) struct Named {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 /// One of them, shown in full.
@@ -54,6 +56,8 @@ pub(crate) struct WithPermissions {
     pub(crate) permissions: Vec<String>,
     #[command(flatten)]
     pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 /// One of them, and a role.
@@ -65,6 +69,8 @@ pub(crate) struct WithRole {
     pub(crate) role: String,
     #[command(flatten)]
     pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 /// One of them, and its new password or secret.
@@ -76,6 +82,8 @@ pub(crate) struct WithSecret {
     pub(crate) secret: NewSecret,
     #[command(flatten)]
     pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 /// Where a new password or secret comes from. It is never an argument, which others could see.
@@ -163,22 +171,28 @@ impl Holders {
         Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
     }
 
-    pub(crate) async fn delete(&self, name: &str) -> anyhow::Result<()> {
-        let id = self.id(name).await?;
-        self.ask(Method::DELETE, &id, &[]).await.map(drop)
+    pub(crate) async fn delete(self, flags: &Named) -> anyhow::Result<()> {
+        let id = self.id(&flags.name).await?;
+        self.ask(Method::DELETE, &id, &[]).await?;
+        print_done(&json!({ "deleted": flags.name }), flags.format);
+        Ok(())
+    }
+
+    pub(crate) async fn grant(self, flags: &WithPermissions) -> anyhow::Result<()> {
+        let WithPermissions { name, permissions, format, .. } = flags;
+        self.change_of(Method::PUT, &self.id(name).await?, permissions).await?;
+        print_done(&json!({ "name": name, "granted": permissions }), *format);
+        Ok(())
+    }
+
+    pub(crate) async fn revoke(self, flags: &WithPermissions) -> anyhow::Result<()> {
+        let WithPermissions { name, permissions, format, .. } = flags;
+        self.change_of(Method::DELETE, &self.id(name).await?, permissions).await?;
+        print_done(&json!({ "name": name, "revoked": permissions }), *format);
+        Ok(())
     }
 
     /// Grants or revokes each of `permissions`.
-    pub(crate) async fn change(
-        &self,
-        method: Method,
-        name: &str,
-        permissions: &[String],
-    ) -> anyhow::Result<()> {
-        let id = self.id(name).await?;
-        self.change_of(method, &id, permissions).await
-    }
-
     pub(crate) async fn change_of(
         &self,
         method: Method,
@@ -194,12 +208,31 @@ impl Holders {
         Ok(())
     }
 
-    /// Gives or takes a role.
-    pub(crate) async fn member(&self, method: Method, name: &str, role: &str) -> anyhow::Result<()> {
-        let id = self.id(name).await?;
-        self.member_of(method, &id, role).await
+    pub(crate) async fn join(self, flags: &WithRole) -> anyhow::Result<()> {
+        let WithRole { name, role, format, .. } = flags;
+        self.member_of(Method::PUT, &self.id(name).await?, role).await?;
+        print_done(&json!({ "name": name, "joined": role }), *format);
+        Ok(())
     }
 
+    pub(crate) async fn leave(self, flags: &WithRole) -> anyhow::Result<()> {
+        let WithRole { name, role, format, .. } = flags;
+        self.member_of(Method::DELETE, &self.id(name).await?, role).await?;
+        print_done(&json!({ "name": name, "left": role }), *format);
+        Ok(())
+    }
+
+    /// Sets a new password or secret, which the API calls `member`.
+    pub(crate) async fn set_secret(self, flags: &WithSecret, member: &str) -> anyhow::Result<()> {
+        let id = self.id(&flags.name).await?;
+        let (secret, is_made) = flags.secret.take()?;
+        self.send(Method::PUT, &id, &[], Some(&json!({ member: secret }))).await?;
+        let shown = is_made.then_some((member, secret.as_str()));
+        print_made(json!({ "name": flags.name, "changed": member }), shown, flags.format);
+        Ok(())
+    }
+
+    /// Gives or takes a role.
     pub(crate) async fn member_of(&self, method: Method, id: &str, role: &str) -> anyhow::Result<()> {
         let role = self.others("roles").id(role).await?;
         self.ask(method, id, &["roles", &role]).await.map(drop)
@@ -266,10 +299,17 @@ impl Holders {
     }
 }
 
-/// Tells a secret that was made here.
-pub(crate) fn tell(secret: &str, is_made: bool) {
-    if is_made {
-        print_line(secret);
+/// As [`print_done`], with the secret that was made here under its name; a person is told that.
+pub(crate) fn print_made(mut done: Value, secret: Option<(&str, &str)>, format: Format) {
+    match (format.output, secret) {
+        (OutputFormat::Json, _) => {
+            if let (Some(members), Some((name, secret))) = (done.as_object_mut(), secret) {
+                members.insert(name.to_owned(), secret.into());
+            }
+            print_json(&done);
+        }
+        (OutputFormat::Table, Some((_, secret))) => drop(print_line(secret)),
+        (OutputFormat::Table, None) => {}
     }
 }
 

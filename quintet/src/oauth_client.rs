@@ -1,7 +1,10 @@
 //! `quintet client`: programs that log in by a secret, or send their users here to log in.
 
-use crate::cli::Server;
-use crate::holder::{Holders, Listed, Named, NewSecret, Shown, WithPermissions, WithRole, WithSecret, tell};
+use crate::cli::{Format, Server};
+use crate::holder::{
+    Holders, Listed, Named, NewSecret, Shown, WithPermissions, WithRole, WithSecret, print_made,
+};
+use crate::output::print_done;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -55,6 +58,8 @@ pub(crate) struct CreateFlags {
     secret: NewSecret,
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -65,38 +70,29 @@ pub(crate) struct WithUri {
     uri: String,
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: ClientCommand) -> anyhow::Result<()> {
-    let of = |server| Holders::new(server, MANY);
+    let of = |server: &Server| Holders::new(server.clone(), MANY);
     match command {
-        ClientCommand::List(flags) => of(flags.server)?.list(flags.format.output).await,
-        ClientCommand::Show(flags) => of(flags.server)?.show(&flags.name, flags.format.output).await,
+        ClientCommand::List(flags) => of(&flags.server)?.list(flags.format.output).await,
+        ClientCommand::Show(flags) => of(&flags.server)?.show(&flags.name, flags.format.output).await,
         ClientCommand::Create(flags) => create(flags).await,
-        ClientCommand::Delete(flags) => of(flags.server)?.delete(&flags.name).await,
-        ClientCommand::Secret(flags) => {
-            let clients = of(flags.server)?;
-            let id = clients.id(&flags.name).await?;
-            let (secret, is_made) = flags.secret.take()?;
-            clients.send(Method::PUT, &id, &[], Some(&json!({ "secret": secret }))).await?;
-            tell(&secret, is_made);
-            Ok(())
-        }
-        ClientCommand::Grant(flags) => {
-            of(flags.server)?.change(Method::PUT, &flags.name, &flags.permissions).await
-        }
-        ClientCommand::Revoke(flags) => {
-            of(flags.server)?.change(Method::DELETE, &flags.name, &flags.permissions).await
-        }
-        ClientCommand::Join(flags) => of(flags.server)?.member(Method::PUT, &flags.name, &flags.role).await,
-        ClientCommand::Leave(flags) => {
-            of(flags.server)?.member(Method::DELETE, &flags.name, &flags.role).await
-        }
+        ClientCommand::Delete(flags) => of(&flags.server)?.delete(&flags).await,
+        ClientCommand::Secret(flags) => of(&flags.server)?.set_secret(&flags, "secret").await,
+        ClientCommand::Grant(flags) => of(&flags.server)?.grant(&flags).await,
+        ClientCommand::Revoke(flags) => of(&flags.server)?.revoke(&flags).await,
+        ClientCommand::Join(flags) => of(&flags.server)?.join(&flags).await,
+        ClientCommand::Leave(flags) => of(&flags.server)?.leave(&flags).await,
         ClientCommand::AddUri(flags) => {
-            let clients = of(flags.server)?;
+            let clients = of(&flags.server)?;
             let id = clients.id(&flags.name).await?;
-            add_uri(&clients, &id, &flags.uri).await.map(drop)
+            add_uri(&clients, &id, &flags.uri).await?;
+            print_done(&json!({ "name": flags.name, "added": flags.uri }), flags.format);
+            Ok(())
         }
     }
 }
@@ -106,9 +102,9 @@ async fn create(flags: CreateFlags) -> anyhow::Result<()> {
     let secret = if flags.public { None } else { Some(flags.secret.take()?) };
     let given = secret.as_ref().map(|(secret, _)| secret);
     let id = clients.create(&json!({ "client": flags.name, "secret": given })).await?;
-    if let Some((secret, is_made)) = &secret {
-        tell(secret, *is_made);
-    }
+    let shown = secret.as_ref().filter(|(_, is_made)| *is_made);
+    let shown = shown.map(|(secret, _)| ("secret", secret.as_str()));
+    print_made(json!({ "uuid": id, "name": flags.name }), shown, flags.format);
     for uri in &flags.uris {
         add_uri(&clients, &id, uri)
             .await

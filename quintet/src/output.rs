@@ -69,6 +69,13 @@ pub(crate) fn print_object(object: &Value, header: [&str; 2], output: crate::cli
     rows.print();
 }
 
+/// What was done, for programs; a person is told failures alone.
+pub(crate) fn print_done(done: &Value, format: crate::cli::Format) {
+    if format.output == crate::cli::OutputFormat::Json {
+        print_json(done);
+    }
+}
+
 /// Prints a document, indented.
 pub(crate) fn print_json(value: &Value) {
     print_line(&format!("{value:#}"));

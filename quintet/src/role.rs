@@ -1,7 +1,8 @@
 //! `quintet role`: lists of permissions that users and clients share.
 
-use crate::cli::Server;
+use crate::cli::{Format, Server};
 use crate::holder::{Holders, Listed, Named, Shown, WithPermissions};
+use crate::output::print_done;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -37,26 +38,25 @@ pub(crate) struct CreateFlags {
     permissions: Vec<String>,
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: RoleCommand) -> anyhow::Result<()> {
-    let of = |server| Holders::new(server, MANY);
+    let of = |server: &Server| Holders::new(server.clone(), MANY);
     match command {
-        RoleCommand::List(flags) => of(flags.server)?.list(flags.format.output).await,
-        RoleCommand::Show(flags) => of(flags.server)?.show(&flags.name, flags.format.output).await,
+        RoleCommand::List(flags) => of(&flags.server)?.list(flags.format.output).await,
+        RoleCommand::Show(flags) => of(&flags.server)?.show(&flags.name, flags.format.output).await,
         RoleCommand::Create(flags) => {
-            let roles = of(flags.server)?;
+            let roles = of(&flags.server)?;
             let id = roles.create(&json!({ "name": flags.name })).await?;
+            print_done(&json!({ "uuid": id, "name": flags.name }), flags.format);
             let granted = roles.change_of(Method::PUT, &id, &flags.permissions).await;
             granted.context("the role is made, but does not have all permissions")
         }
-        RoleCommand::Delete(flags) => of(flags.server)?.delete(&flags.name).await,
-        RoleCommand::Grant(flags) => {
-            of(flags.server)?.change(Method::PUT, &flags.name, &flags.permissions).await
-        }
-        RoleCommand::Revoke(flags) => {
-            of(flags.server)?.change(Method::DELETE, &flags.name, &flags.permissions).await
-        }
+        RoleCommand::Delete(flags) => of(&flags.server)?.delete(&flags).await,
+        RoleCommand::Grant(flags) => of(&flags.server)?.grant(&flags).await,
+        RoleCommand::Revoke(flags) => of(&flags.server)?.revoke(&flags).await,
     }
 }

@@ -1,9 +1,11 @@
 //! `quintet user`: whoever logs in by password.
 
-use crate::cli::Server;
+use crate::cli::{Format, OutputFormat, Server};
 use crate::client::Client;
-use crate::holder::{Holders, Listed, Named, NewSecret, Shown, WithPermissions, WithRole, WithSecret, tell};
-use crate::output::{plain, print_line};
+use crate::holder::{
+    Holders, Listed, Named, NewSecret, Shown, WithPermissions, WithRole, WithSecret, print_made,
+};
+use crate::output::{plain, print_done, print_json, print_line};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -65,6 +67,8 @@ pub(crate) struct CreateFlags {
     secret: NewSecret,
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -79,29 +83,29 @@ pub(crate) struct LoginFlags {
     password_stdin: bool,
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: UserCommand) -> anyhow::Result<()> {
-    let of = |server| Holders::new(server, MANY);
+    let of = |server: &Server| Holders::new(server.clone(), MANY);
     match command {
-        UserCommand::List(flags) => of(flags.server)?.list(flags.format.output).await,
-        UserCommand::Show(flags) => of(flags.server)?.show(&flags.name, flags.format.output).await,
+        UserCommand::List(flags) => of(&flags.server)?.list(flags.format.output).await,
+        UserCommand::Show(flags) => of(&flags.server)?.show(&flags.name, flags.format.output).await,
         UserCommand::Create(flags) => create(flags).await,
-        UserCommand::Delete(flags) => of(flags.server)?.delete(&flags.name).await,
-        UserCommand::Passwd(flags) => passwd(flags).await,
-        UserCommand::Grant(flags) => {
-            of(flags.server)?.change(Method::PUT, &flags.name, &flags.permissions).await
-        }
-        UserCommand::Revoke(flags) => {
-            of(flags.server)?.change(Method::DELETE, &flags.name, &flags.permissions).await
-        }
-        UserCommand::Join(flags) => of(flags.server)?.member(Method::PUT, &flags.name, &flags.role).await,
-        UserCommand::Leave(flags) => of(flags.server)?.member(Method::DELETE, &flags.name, &flags.role).await,
+        UserCommand::Delete(flags) => of(&flags.server)?.delete(&flags).await,
+        UserCommand::Passwd(flags) => of(&flags.server)?.set_secret(&flags, "password").await,
+        UserCommand::Grant(flags) => of(&flags.server)?.grant(&flags).await,
+        UserCommand::Revoke(flags) => of(&flags.server)?.revoke(&flags).await,
+        UserCommand::Join(flags) => of(&flags.server)?.join(&flags).await,
+        UserCommand::Leave(flags) => of(&flags.server)?.leave(&flags).await,
         UserCommand::Logout(flags) => {
-            let users = of(flags.server)?;
+            let users = of(&flags.server)?;
             let id = users.id(&flags.name).await?;
-            users.ask(Method::DELETE, &id, &["logins"]).await.map(drop)
+            users.ask(Method::DELETE, &id, &["logins"]).await?;
+            print_done(&json!({ "logged_out": flags.name }), flags.format);
+            Ok(())
         }
         UserCommand::Login(flags) => login(flags).await,
     }
@@ -117,22 +121,14 @@ async fn create(flags: CreateFlags) -> anyhow::Result<()> {
         "project_id": flags.project_id,
     });
     let id = users.create(&wish).await?;
-    tell(&password, is_made);
+    let shown = is_made.then_some(("password", password.as_str()));
+    print_made(json!({ "uuid": id, "name": flags.name }), shown, flags.format);
     for role in &flags.roles {
         let joined = users.member_of(Method::PUT, &id, role).await;
         joined.with_context(|| format!("the user is made, but does not have the role {role}"))?;
     }
     let granted = users.change_of(Method::PUT, &id, &flags.permissions).await;
     granted.context("the user is made, but does not have all permissions")
-}
-
-async fn passwd(flags: WithSecret) -> anyhow::Result<()> {
-    let users = Holders::new(flags.server, MANY)?;
-    let id = users.id(&flags.name).await?;
-    let (password, is_made) = flags.secret.take()?;
-    users.send(Method::PUT, &id, &[], Some(&json!({ "password": password }))).await?;
-    tell(&password, is_made);
-    Ok(())
 }
 
 async fn login(flags: LoginFlags) -> anyhow::Result<()> {
@@ -143,6 +139,10 @@ async fn login(flags: LoginFlags) -> anyhow::Result<()> {
         [("grant_type", "password"), ("username", &flags.name), ("password", &password), ("scope", &scope)];
     let granted = client.send(client.request(Method::POST, "/oauth/token").form(&form)).await?;
     let granted: Value = granted.json().await?;
-    print_line(&granted.get("access_token").map(plain).unwrap_or_default());
+    let token = granted.get("access_token").map(plain).unwrap_or_default();
+    match flags.format.output {
+        OutputFormat::Json => print_json(&granted),
+        OutputFormat::Table => drop(print_line(&token)),
+    }
     Ok(())
 }

@@ -111,6 +111,8 @@ pub(super) enum AnnotateCommand {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
         #[command(flatten)]
+        format: Format,
+        #[command(flatten)]
         api: Api,
     },
 }

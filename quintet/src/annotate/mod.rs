@@ -8,14 +8,15 @@ mod send;
 pub(crate) use flags::AnnotateFlags;
 pub(crate) use go::with_two_dashes;
 
-use crate::cli::Server;
+use crate::cli::{Format, Server};
 use crate::client::{Client, path};
+use crate::output::print_done;
 use annotate_svc::client::failure;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use flags::{AnnotateCommand, Api};
 use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::clock::{Clock, SystemClock};
 
 /// Runs the command.
@@ -24,14 +25,22 @@ pub(crate) async fn run(flags: AnnotateFlags) -> anyhow::Result<()> {
         None => send::send(flags.new, flags.api).await,
         Some(AnnotateCommand::List(flags)) => list::list(flags).await,
         Some(AnnotateCommand::Search(flags)) => list::search(flags).await,
-        Some(AnnotateCommand::Delete { ids, api }) => delete(&ids, api).await,
+        Some(AnnotateCommand::Delete { ids, format, api }) => delete(&ids, format, api).await,
     }
 }
 
-async fn delete(ids: &[String], api: Api) -> anyhow::Result<()> {
+async fn delete(ids: &[String], format: Format, api: Api) -> anyhow::Result<()> {
     let client = client(api)?;
+    let mut deleted = Vec::new();
+    let outcome = delete_each(&client, ids, &mut deleted).await;
+    print_done(&json!({ "deleted": deleted }), format);
+    outcome
+}
+
+async fn delete_each(client: &Client, ids: &[String], deleted: &mut Vec<String>) -> anyhow::Result<()> {
     for id in ids {
-        ask(&client, client.request(Method::DELETE, &path("/annotation", &[id])?)).await?;
+        ask(client, client.request(Method::DELETE, &path("/annotation", &[id])?)).await?;
+        deleted.push(id.clone());
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The flags of `quintet dtrace`.
 
-use crate::cli::{Format, Server};
+use crate::cli::{Format, OutputFormat, Server};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -44,6 +44,8 @@ pub(crate) enum DtraceCommand {
         scripts: Vec<String>,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
     /// Show, set and remove what is noted about a script
     #[command(subcommand)]
@@ -85,6 +87,8 @@ pub(crate) struct CreateFlags {
     pub(super) check: bool,
     #[command(flatten)]
     pub(super) server: Server,
+    #[command(flatten)]
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +107,8 @@ pub(crate) struct EditFlags {
     pub(super) variables: Vec<(String, Value)>,
     #[command(flatten)]
     pub(super) server: Server,
+    #[command(flatten)]
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Subcommand)]
@@ -113,6 +119,9 @@ pub(crate) enum MetadataCommand {
         script: String,
         #[command(flatten)]
         server: Server,
+        /// A table for people, or JSON for programs
+        #[arg(long, short, value_enum, default_value = "json")]
+        output: OutputFormat,
     },
     /// Set the members of an object below a path of keys
     Set {
@@ -123,6 +132,8 @@ pub(crate) enum MetadataCommand {
         keys_and_value: Vec<String>,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
     /// Remove what is at a path of keys
     Delete {
@@ -133,6 +144,8 @@ pub(crate) enum MetadataCommand {
         keys: Vec<String>,
         #[command(flatten)]
         server: Server,
+        #[command(flatten)]
+        format: Format,
     },
 }
 

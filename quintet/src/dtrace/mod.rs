@@ -25,7 +25,7 @@ pub(crate) async fn run(command: DtraceCommand) -> anyhow::Result<()> {
         DtraceCommand::Get { script, server, format } => scripts::get(&script, server, format).await,
         DtraceCommand::Create(flags) => scripts::create(flags).await,
         DtraceCommand::Edit(flags) => scripts::edit(flags).await,
-        DtraceCommand::Delete { scripts, server } => scripts::delete(&scripts, server).await,
+        DtraceCommand::Delete { scripts, server, format } => scripts::delete(&scripts, server, format).await,
         DtraceCommand::Metadata(command) => scripts::metadata(command).await,
         DtraceCommand::Catalogue { server, format } => scripts::catalogue(server, format).await,
         DtraceCommand::Run(flags) => run::run(flags).await,

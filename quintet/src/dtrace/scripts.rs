@@ -4,7 +4,7 @@ use super::flags::{CreateFlags, EditFlags, MetadataCommand, object};
 use super::{PATH, client_for, path, send};
 use crate::cli::{Format, OutputFormat, Server};
 use crate::client::Client;
-use crate::output::{Rows, harmless, plain, print_json, print_line};
+use crate::output::{Rows, harmless, plain, print_done, print_json, print_line, print_object};
 use anyhow::Context;
 use reqwest::Method;
 use reqwest::header::LOCATION;
@@ -71,7 +71,11 @@ pub(super) async fn create(flags: CreateFlags) -> anyhow::Result<()> {
     let query = if flags.check { "?check=1" } else { "" };
     let (script, config) = (text_of(&flags.file)?, object(flags.variables));
     let script = json!({ "name": flags.name, "script": script, "config": config });
-    print_line(&store(&client, &script, query).await?);
+    let id = store(&client, &script, query).await?;
+    match flags.format.output {
+        OutputFormat::Json => print_json(&json!({ "uuid": id, "name": flags.name })),
+        OutputFormat::Table => drop(print_line(&id)),
+    }
     Ok(())
 }
 
@@ -107,14 +111,23 @@ pub(super) async fn edit(flags: EditFlags) -> anyhow::Result<()> {
         change.insert("config".into(), object(flags.variables).into());
     }
     send(&client, Method::PUT, &path(&[&id])?, &change.into()).await?;
+    print_done(&json!({ "changed": id }), flags.format);
     Ok(())
 }
 
 /// Deletes scripts.
-pub(super) async fn delete(scripts: &[String], server: Server) -> anyhow::Result<()> {
+pub(super) async fn delete(scripts: &[String], server: Server, format: Format) -> anyhow::Result<()> {
+    let mut deleted = Vec::new();
+    let outcome = delete_each(scripts, &server, &mut deleted).await;
+    print_done(&json!({ "deleted": deleted }), format);
+    outcome
+}
+
+async fn delete_each(scripts: &[String], server: &Server, deleted: &mut Vec<String>) -> anyhow::Result<()> {
     for script in scripts {
         let (client, id) = client_for(server.clone(), script).await?;
         client.send(client.request(Method::DELETE, &path(&[&id])?)).await?;
+        deleted.push(id);
     }
     Ok(())
 }
@@ -122,21 +135,24 @@ pub(super) async fn delete(scripts: &[String], server: Server) -> anyhow::Result
 /// Shows, sets and removes metadata.
 pub(super) async fn metadata(command: MetadataCommand) -> anyhow::Result<()> {
     match command {
-        MetadataCommand::Get { script, server } => {
+        MetadataCommand::Get { script, server, output } => {
             let (client, id) = client_for(server, &script).await?;
-            print_json(&client.get(&path(&[&id, "metadata"])?, &[]).await?);
+            let metadata = client.get(&path(&[&id, "metadata"])?, &[]).await?;
+            print_object(&metadata, ["key", "value"], output);
         }
-        MetadataCommand::Set { script, keys_and_value, server } => {
+        MetadataCommand::Set { script, keys_and_value, server, format } => {
             let (client, id) = client_for(server, &script).await?;
             let (value, keys) = keys_and_value.split_last().context("expected a JSON object")?;
             let value: Map<String, Value> =
                 serde_json::from_str(value).with_context(|| format!("{value} is no JSON object"))?;
             let (method, place) = (Method::PUT, metadata_path(&id, keys)?);
             send(&client, method, &place, &value.into()).await?;
+            print_done(&json!({ "changed": id }), format);
         }
-        MetadataCommand::Delete { script, keys, server } => {
+        MetadataCommand::Delete { script, keys, server, format } => {
             let (client, id) = client_for(server, &script).await?;
             client.send(client.request(Method::DELETE, &metadata_path(&id, &keys)?)).await?;
+            print_done(&json!({ "changed": id }), format);
         }
     }
     Ok(())
