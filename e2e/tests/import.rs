@@ -87,7 +87,7 @@ async fn an_import_that_stopped_goes_on_behind_its_last_batch() {
     let place: Value = serde_json::from_str(&fs::read_to_string(&checkpoint).unwrap()).unwrap();
     let done = usize::try_from(place["lines"].as_u64().unwrap()).unwrap();
     assert!(done > 0 && done < 26, "{place}");
-    assert!(text.contains(&format!("stopped after line {done}")), "{text}");
+    assert!(text.contains(&format!("stopped after line {done}; once the cause is mended")), "{text}");
 
     let product = home.start(&[("QUINTET_GATEWAY__LISTEN", &address)]).unwrap();
     let mut beyond = place.clone();
@@ -163,6 +163,7 @@ async fn a_file_that_cannot_be_read_on_is_named() {
         let output = import(&home, &product, &file);
         assert!(!output.status.success());
         assert!(words(&output).contains(file.to_str().unwrap()), "{}", words(&output));
+        assert!(!words(&output).contains("run the same command"), "that cannot help: {}", words(&output));
     }
 }
 

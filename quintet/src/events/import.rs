@@ -9,7 +9,7 @@ mod lines;
 use crate::cli::{ImportFlags, OutputFormat};
 use crate::client::{Client, Refused};
 use crate::output::{Rows, print_json, say};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytes::Bytes;
 use checkpoint::Checkpoint;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -36,7 +36,14 @@ pub(crate) async fn import(flags: ImportFlags) -> anyhow::Result<ExitCode> {
     let mut checkpoint = Checkpoint::open(&flags.file, client.url(), flags.restart)?;
     tell(&mut checkpoint);
     let mut lines = Lines::open(&flags.file)?;
-    let unread = |checkpoint: &Checkpoint| format!("{}: {}", flags.file.display(), stopped(checkpoint));
+    let unread = |checkpoint: &Checkpoint| {
+        // The same command would stop at the same place: the file itself has to be mended.
+        format!(
+            "{}: stopped after line {}, the rest cannot be read",
+            flags.file.display(),
+            checkpoint.lines()
+        )
+    };
     lines.skip(checkpoint.lines()).with_context(|| unread(&checkpoint))?;
     if checkpoint.lines() > 0 {
         say(&format!("going on after line {}", checkpoint.lines()));
@@ -48,7 +55,7 @@ pub(crate) async fn import(flags: ImportFlags) -> anyhow::Result<ExitCode> {
         let batch = lines.batch(usize::from(flags.batch), upload.most_bytes);
         let batch = batch.with_context(|| unread(&checkpoint))?;
         let Some(last) = batch.last().map(|line| line.number) else { break };
-        upload.send(batch).await.with_context(|| stopped(&checkpoint))?;
+        upload.send(batch).await.map_err(|cause| stopped(&checkpoint, cause))?;
         checkpoint.put(last);
         progress.suspend(|| tell(&mut checkpoint));
         progress.set_position(upload.totals.received);
@@ -65,11 +72,16 @@ fn tell(checkpoint: &mut Checkpoint) {
     checkpoint.take_said().iter().for_each(|words| say(words));
 }
 
-/// Where an import stopped, and how it goes on.
-fn stopped(checkpoint: &Checkpoint) -> String {
+/// Says where an import stopped, and how it goes on: at once when the server was away, else once the cause is mended.
+fn stopped(checkpoint: &Checkpoint, cause: anyhow::Error) -> anyhow::Error {
     let lines = checkpoint.lines();
-    let next = if checkpoint.is_kept() { "; run the same command to go on" } else { "" };
-    format!("stopped after line {lines}{next}")
+    let is_lasting = cause.downcast_ref::<Refused>().is_some_and(|refused| !refused.is_temporary());
+    let next = match (checkpoint.is_kept(), is_lasting) {
+        (false, _) => "",
+        (true, false) => "; run the same command to go on",
+        (true, true) => "; once the cause is mended, run the same command to go on",
+    };
+    cause.context(format!("stopped after line {lines}{next}"))
 }
 
 /// What became of lines.
@@ -148,7 +160,8 @@ impl Upload {
                 Err(cause) if !is_too_large(&cause) => return Err(cause),
                 Err(cause) => {
                     if let [line] = lines.as_slice() {
-                        bail!("line {} alone is more than the server takes: {cause:#}", line.number);
+                        let words = format!("line {} alone is more than the server takes", line.number);
+                        return Err(cause.context(words));
                     }
                     self.most_bytes = bytes / 2;
                     let rest = lines.split_off(lines.len() / 2);
