@@ -27,7 +27,7 @@ First steps:
   quintet demo                           start with sample data, and see what there is
   quintet                                start everything on SQLite under ./data
   quintet events import FILE.ndjson.gz   load notifications or events
-  quintet events list --limit 5          see the newest
+  quintet events list --limit 5          see the last that were stored
   quintet events tail                    watch new ones arrive
   quintet annotate web 2.7 goes out      note what happens
   quintet dtrace run 'cpu samples'       trace, with a histogram that grows
@@ -202,7 +202,8 @@ pub(crate) enum ConfigCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Show every setting with its value, secrets masked
+    /// Show every setting with its value, secrets masked, and the names of those that are unset
+    #[command(after_help = "With --output table it is TOML, as quintet.toml has it.")]
     Print {
         #[command(flatten)]
         format: Format,
@@ -251,7 +252,7 @@ pub(crate) struct HealthFlags {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EventsCommand {
-    /// List events, newest first
+    /// List events in the order in which they were stored, the last first
     #[command(
         after_help = "Example: quintet events list --type compute.instance.exists --trait tenant_id:42 --limit 5"
     )]

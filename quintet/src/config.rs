@@ -19,7 +19,7 @@ pub(crate) fn run(settings: &Settings, command: &ConfigCommand) -> anyhow::Resul
             let values = values(settings)?;
             match format.output {
                 OutputFormat::Json => print_json(&values),
-                OutputFormat::Table => drop(print_line(toml::to_string(&without_nulls(values))?.trim_end())),
+                OutputFormat::Table => drop(print_line(&as_toml(values)?)),
             }
         }
         ConfigCommand::Reference => drop(print_line(reference::markdown().trim_end())),
@@ -44,15 +44,40 @@ fn values(settings: &Settings) -> anyhow::Result<Value> {
     Ok(common.as_object().cloned().into_iter().flatten().chain(values).collect())
 }
 
-/// TOML has no null: an unset key is left out.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let set = members.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(set.map(|(name, value)| (name, without_nulls(value))).collect())
+/// The settings as `quintet.toml` has them. TOML has no null: keys that are unset are named in comments at the end.
+fn as_toml(mut values: Value) -> anyhow::Result<String> {
+    let mut unset = Vec::new();
+    take_nulls(&mut values, "", &mut unset);
+    let mut text = toml::to_string(&values)?;
+    if !unset.is_empty() {
+        text.push_str("\n# Unset:\n");
+    }
+    unset.iter().for_each(|key| text.push_str(&format!("# {key}\n")));
+    Ok(text.trim_end().to_owned())
+}
+
+/// Moves the names of members without a value into `unset`.
+fn take_nulls(value: &mut Value, prefix: &str, unset: &mut Vec<String>) {
+    let Some(members) = value.as_object_mut() else { return };
+    members.retain(|name, value| {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        take_nulls(value, &key, unset);
+        if value.is_null() {
+            unset.push(key);
         }
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            other
-        }
+        !value.is_null()
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unset_keys_are_named_and_do_not_hinder_the_reading() {
+        let values = json!({ "a": null, "b": 1, "c": { "d": null, "e": [], "f": { "g": null } } });
+        let text = as_toml(values).unwrap();
+        assert_eq!(text, "b = 1\n\n[c]\ne = []\n\n[c.f]\n\n# Unset:\n# a\n# c.d\n# c.f.g");
+        assert!(toml::from_str::<toml::Table>(&text).is_ok());
     }
 }

@@ -12,7 +12,7 @@ pub(super) const PATH: &str = "/v1/events";
 /// Events of one request.
 const PAGE: usize = 1000;
 
-/// Lists events, newest first.
+/// Lists events in the order of storage, the last first.
 pub(crate) async fn list(flags: ListFlags) -> anyhow::Result<()> {
     let mut query = Vec::new();
     let options =
