@@ -5,6 +5,7 @@
 
 use super::manager::{ConnectError, Kept, Manager};
 use super::{DbConn, DbError, Target};
+use crate::logging::Seldom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -120,13 +121,17 @@ impl Kept {
     }
 }
 
-/// Connection failures of the pool's own threads: one warning each, the request sees its own time-out.
+/// Connection failures of the pool's own threads; the requests see their own time-outs.
 #[derive(Debug)]
 struct LogFailure;
 
 impl r2d2::HandleError<ConnectError> for LogFailure {
     fn handle_error(&self, cause: ConnectError) {
-        log::warn!("database connection failed: {cause}");
+        static FAILED: Seldom = Seldom::new();
+        FAILED.say(|held_back| {
+            let cause = cause.to_string().replace(['\n', '\t'], " ");
+            log::warn!(held_back; "database connection failed: {cause}");
+        });
     }
 }
 
