@@ -134,17 +134,19 @@ pub fn check(config: &Config, common: &Common) -> Result<(), StartError> {
 /// The removal of old events that the `winchester_config` asks for.
 fn trim(common: &Common) -> Result<Option<Trim>, StartError> {
     let trim = common.winchester_config.as_deref().map(Trim::from_winchester).transpose();
-    trim.map(Option::flatten).map_err(|cause| StartError::Config(cause.to_string()))
+    trim.map(Option::flatten).map_err(|cause| StartError::Config(format!("winchester_config: {cause}")))
 }
 
 /// The conversion that the settings ask for: `winchester_config` before `event_definitions` before the built-in one.
 fn distiller(config: &Config, common: &Common) -> Result<Distiller, StartError> {
     let catch_all = !config.drop_unmatched_notifications;
-    let distiller = match (&common.winchester_config, &common.event_definitions) {
-        (Some(winchester), _) => Distiller::from_winchester(winchester),
-        (None, Some(definitions)) => Distiller::load(definitions, Dialect::Ceilometer, catch_all),
-        (None, None) => Distiller::builtin(),
+    let (key, distiller) = match (&common.winchester_config, &common.event_definitions) {
+        (Some(winchester), _) => ("winchester_config", Distiller::from_winchester(winchester)),
+        (None, Some(definitions)) => {
+            ("event_definitions", Distiller::load(definitions, Dialect::Ceilometer, catch_all))
+        }
+        (None, None) => ("event_definitions", Distiller::builtin()),
     };
-    let distiller = distiller.map_err(|cause| StartError::Config(cause.to_string()))?;
+    let distiller = distiller.map_err(|cause| StartError::Config(format!("{key}: {cause}")))?;
     Ok(distiller.with_store_raw(&config.store_raw))
 }

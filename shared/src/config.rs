@@ -22,7 +22,7 @@ pub enum ConfigError {
     /// A value has the wrong form, or nobody knows the key.
     #[error("{}", described(.0))]
     Invalid(Box<figment::Error>),
-    /// The settings file that was asked for, or a `*_file` secret, cannot be read.
+    /// The settings file that was asked for, or a file of `data_dir/secrets`, cannot be read.
     #[error("{}: {cause}", path.display())]
     Unreadable {
         /// The file.
@@ -236,23 +236,32 @@ impl Common {
     }
 
     fn resolve_files(mut self) -> Result<Self, ConfigError> {
-        fill(&mut self.database_url, self.database_url_file.as_deref())?;
-        fill(&mut self.auth.admin_password, self.auth.admin_password_file.as_deref())?;
-        fill(&mut self.auth.snap_password, self.auth.snap_password_file.as_deref())?;
-        fill(&mut self.auth.internal_key, self.auth.internal_key_file.as_deref())?;
+        let auth = &mut self.auth;
+        for (key, secret, file) in [
+            ("database_url_file", &mut self.database_url, &self.database_url_file),
+            ("auth.admin_password_file", &mut auth.admin_password, &auth.admin_password_file),
+            ("auth.snap_password_file", &mut auth.snap_password, &auth.snap_password_file),
+            ("auth.internal_key_file", &mut auth.internal_key, &auth.internal_key_file),
+        ] {
+            fill(key, secret, file.as_deref())?;
+        }
         self.database("any")?;
         if !(2..=64).contains(&self.database_connections) {
-            return Err(ConfigError::Conflict("database_connections: expected 2 to 64".into()));
+            let found = self.database_connections;
+            return Err(ConfigError::Conflict(format!(
+                "database_connections: expected 2 to 64, found {found}"
+            )));
         }
         Ok(self)
     }
 }
 
-/// Fills an unset secret from the file that holds it; the last line break is not part of it.
-fn fill(secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), ConfigError> {
-    if let (None, Some(path)) = (&secret, file) {
+/// Fills an unset secret from the file that `key` names; the last line break is not part of it. No name is no file: that
+/// is what a variable comes to that was filled from an empty one.
+fn fill(key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), ConfigError> {
+    if let (None, Some(path)) = (&secret, file.filter(|path| !path.as_os_str().is_empty())) {
         let text = std::fs::read_to_string(path)
-            .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+            .map_err(|cause| ConfigError::Conflict(format!("{key}: {}: {cause}", path.display())))?;
         *secret = Some(Secret::new(text.trim_end_matches(['\n', '\r'])));
     }
     Ok(())

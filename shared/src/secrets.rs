@@ -41,8 +41,7 @@ impl Secrets {
     /// All of them; what the settings leave out is read from `data_dir/secrets`, or made there.
     ///
     /// # Errors
-    /// [`ConfigError::Conflict`] for an empty password or a short key, [`ConfigError::Unreadable`] when the folder
-    /// cannot be used.
+    /// [`ConfigError::Conflict`] for an empty password or a short key, and when the folder cannot be used.
     pub fn load_or_create(common: &Common) -> Result<Self, ConfigError> {
         let auth = &common.auth;
         Ok(Self {
@@ -115,7 +114,9 @@ fn choose(
     fewest_chars: usize,
 ) -> Result<Secret, ConfigError> {
     match given {
-        None => stored(common, name, generate),
+        None => stored(common, name, generate).map_err(|cause| {
+            ConfigError::Conflict(format!("auth.{name}: it is not set, and its file is of no use: {cause}"))
+        }),
         Some(secret) if secret.reveal().chars().count() < fewest_chars => {
             Err(ConfigError::Conflict(format!("auth.{name}: expected at least {fewest_chars} characters")))
         }
