@@ -202,7 +202,7 @@ async fn accounts(
     };
     // A panic is passed on by the runtime's own message.
     let opened = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)?;
-    if is_first_start {
+    if is_first_start && place.exists() {
         log::info!("admin token written to {}", place.display());
     }
     opened

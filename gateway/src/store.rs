@@ -20,7 +20,7 @@ pub(crate) use oauth::{
     revoke_token as revoke_oauth_token, spend_once,
 };
 pub(crate) use scopes::{delete_scope, list_scopes, put_scope};
-pub(crate) use tokens::{create_token, find_token, list_tokens, put_token, revoke_token};
+pub(crate) use tokens::{create_token, find_token, has_tokens_like, list_tokens, put_token, revoke_token};
 
 use chrono::{DateTime, Utc};
 use shared::db::{Migrations, embed_migrations};

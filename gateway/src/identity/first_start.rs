@@ -62,8 +62,17 @@ fn put_admin(conn: &mut DbConn, name: &str, hash: &str, now: DateTime<Utc>) -> R
     Ok(())
 }
 
-/// The token of `secrets/admin_token` is known.
+/// The token of `secrets/admin_token` is known. It is made once for a database: a gateway whose folder is not kept would
+/// leave one more behind with every start, each good for ever.
 pub(super) fn keep_token(common: &Common, db: &Db, clock: &SharedClock) -> Result<(), AccountsError> {
+    let file = secrets::path(common, ADMIN_TOKEN);
+    if !file.exists() && db.write_blocking(|conn| store::has_tokens_like(conn, &NewToken::for_admin()))? {
+        let file = file.display();
+        log::info!(
+            "{file} is not made: the database has the admin token of another folder. `quintet user login` gives one"
+        );
+        return Ok(());
+    }
     let token = secrets::stored(common, ADMIN_TOKEN, || TokenKind::Api.generate())?;
     let row = NewToken::for_admin().into_token(clock.now());
     Ok(db.write_blocking(|conn| store::put_token(conn, row, token_hash(token.reveal())))?)

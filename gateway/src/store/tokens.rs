@@ -1,7 +1,7 @@
 //! API tokens.
 
 use super::{append, instant, list_text, read_list};
-use crate::model::{Deed, Identity, Kind, Token};
+use crate::model::{Deed, Identity, Kind, NewToken, Token};
 use crate::schema::{api_tokens, grants, holders};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -46,6 +46,18 @@ pub(crate) fn put_token(conn: &mut DbConn, token: Token, hash: String) -> Result
         .do_nothing()
         .execute(c))?;
     Ok(())
+}
+
+/// Whether there is a token for ever, revoked or not, of this name and with these permissions.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn has_tokens_like(conn: &mut DbConn, wish: &NewToken) -> Result<bool, DbError> {
+    let alike = api_tokens::table
+        .filter(api_tokens::name.eq(&wish.name))
+        .filter(api_tokens::permissions.eq(list_text(&wish.permissions)))
+        .filter(api_tokens::expires_at.is_null());
+    Ok(alike.count().get_result::<i64>(conn)? > 0)
 }
 
 /// Makes a token known, and says so in the log.

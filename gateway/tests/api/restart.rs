@@ -69,3 +69,22 @@ async fn users_passwords_and_the_log_outlive_a_restart() {
     assert_eq!(verdict["is_intact"], true);
     second.stop().await;
 }
+
+/// A gateway whose folder is not kept would leave one more behind with every start.
+#[tokio::test]
+async fn the_admin_token_is_made_once_for_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut common = Common::default();
+    common.data_dir = folder.path().to_owned();
+    common.auth.mode = Some(AuthMode::Secure);
+    open(&common).await.stop().await;
+    let file = folder.path().join("secrets/admin_token");
+    std::fs::remove_file(&file).unwrap();
+    let second = open(&common).await;
+    assert!(!file.exists());
+    let password = std::fs::read_to_string(folder.path().join("secrets/admin_password")).unwrap();
+    let login = basic("admin", password.trim());
+    let list = ask(&second, &login, "GET", "/admin/tokens", &Value::Null).await.json();
+    assert_eq!(list["tokens"].as_array().unwrap().len(), 1, "{list}");
+    second.stop().await;
+}
