@@ -114,7 +114,7 @@ pub(crate) async fn serve(
     }
     let elapsed = entry.started.elapsed().as_secs_f64();
     worker.timers.observe(&door, route, &asked.method, answer.status(), elapsed);
-    log_access(&worker, &asked.method, &uri, &id, answer.status(), elapsed);
+    log_access(&entry, &asked.method, &uri, &id, answer.status());
     Ok(answer)
 }
 
@@ -353,14 +353,17 @@ fn is_probe(route: &Route) -> bool {
     matches!(route.owner, Owner::Page(Page::Livez | Page::Readyz))
 }
 
-fn log_access(worker: &Worker, method: &Method, uri: &Uri, id: &HeaderValue, status: StatusCode, secs: f64) {
-    let level = if worker.gateway.config.access_log {
+fn log_access(entry: &Entry<'_>, method: &Method, uri: &Uri, id: &HeaderValue, status: StatusCode) {
+    let level = if entry.worker.gateway.config.access_log {
         log::Level::Info
     } else if status.is_server_error() {
         log::Level::Warn
     } else {
         log::Level::Debug
     };
-    log::log!(level, request_id = id.to_str().unwrap_or_default(), status = status.as_u16(), duration_ms = secs * 1e3;
-        "{method} {}", uri.path());
+    if log::log_enabled!(level) {
+        let duration_ms = (entry.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        log::log!(level, request_id = id.to_str().unwrap_or_default(), status = status.as_u16(), duration_ms,
+            client = entry.peer.to_string(), listener = entry.local.to_string(); "{method} {}", uri.path());
+    }
 }

@@ -9,6 +9,7 @@ use shared::clock::{SharedClock, SystemClock};
 use shared::config::{Common, Source};
 use shared::db::{Db, Migrations};
 use shared::identity::IdentityKey;
+use shared::secrets;
 use shared::server::{Listen, Running};
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -148,7 +149,16 @@ impl Product {
         let common = source.common()?;
         check_sections_to_come(source)?;
         let wanted = wanted(targets)?;
-        let key = shared::secrets::internal_key(&common)?;
+        let has_key = common.auth.internal_key.is_some() || secrets::path(&common, "internal_key").exists();
+        let key = secrets::internal_key(&common)?;
+        let is_whole = wanted.contains(GATEWAY) && wanted.len() > 1;
+        if !is_whole && !has_key {
+            log::warn!(
+                "auth.internal_key is not set, and {} has just been made: a gateway and services in other processes need the \
+                same key",
+                secrets::path(&common, "internal_key").display()
+            );
+        }
         let clock: SharedClock = Arc::new(SystemClock);
         let (mut running, mut upstreams) = (Vec::new(), Upstreams::new());
         for service in services().into_iter().filter(|service| wanted.contains(service.name)) {

@@ -3,6 +3,7 @@
 use super::replica::Replica;
 use crate::config::{Config, Upstreams};
 use crate::routes::Service;
+use shared::logging::Seldom;
 use shared::stop::Stop;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +54,12 @@ impl Upstream {
         for host in self.hosts.iter() {
             match tokio::net::lookup_host(host).await {
                 Ok(addresses) => found.extend(addresses),
-                Err(cause) => log::debug!("no address for {host}: {cause}"),
+                Err(cause) => {
+                    static UNKNOWN: Seldom = Seldom::new();
+                    let service = self.service.name();
+                    UNKNOWN
+                        .say(|held_back| log::warn!(held_back; "no address for {host} ({service}): {cause}"));
+                }
             }
         }
         found.sort_unstable();
