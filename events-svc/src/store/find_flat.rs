@@ -3,7 +3,6 @@
 //! Events of a trait value are gathered from the trait index and put in order here; a value that very many events
 //! have is cheaper to meet while reading the newest events.
 
-use super::in_flight::complete_up_to;
 use super::read::{FlatEvent, Patience, load, meets};
 use super::types::count_events;
 use super::{StoreError, key::key, term};
@@ -11,7 +10,7 @@ use crate::model::{FlatFilter, Operator, TraitFilter, TraitValue};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 use shared::datetime::to_micros;
-use shared::db::{DbConn, Direction, Sql};
+use shared::db::{DbConn, Direction, Sql, complete_up_to};
 use std::collections::HashSet;
 
 /// Most events that are gathered from the trait index. Reading newest events instead visits about
@@ -33,7 +32,7 @@ pub fn list_flat_events(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<Fl
     match filter.direction {
         Direction::Descending => list(conn, filter),
         Direction::Ascending => {
-            let complete = complete_up_to(conn)?;
+            let complete = complete_up_to(conn, "events_id_seq")?;
             let mut events = list(conn, filter)?;
             events.retain(|event| event.id <= complete);
             Ok(events)

@@ -66,12 +66,10 @@ pub fn put_postgres_events(
 mod postgres {
     use super::*;
 
-    /// The note comes first, so that readers know of the ids that are under way (`store/in_flight.rs`).
-    const PUT: &str = "\
-        WITH noted AS MATERIALIZED ( \
-            SELECT pg_advisory_xact_lock_shared('events'::regclass::oid::int, (last & 2147483647)::int) \
-            FROM (SELECT coalesce(pg_sequence_last_value('events_id_seq'), 0) AS last) AS given \
-        ), stored AS ( \
+    const PUT: &str = concat!(
+        "WITH noted AS MATERIALIZED (",
+        shared::noted!("events_id_seq"),
+        "), stored AS ( \
             INSERT INTO events (id, message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
             OVERRIDING SYSTEM VALUE SELECT * FROM ( \
                 SELECT nextval('events_id_seq') AS id, batch.* FROM noted, unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) \
@@ -90,7 +88,8 @@ mod postgres {
             FROM unnest(?, ?, ?, ?) AS shapes (id, event_type, name, traits) \
             JOIN (SELECT shape AS id, count(*) AS events FROM stored GROUP BY shape) AS counts USING (id) ORDER BY id \
             ON CONFLICT (id, shard) DO UPDATE SET events = event_shapes.events + excluded.events \
-        ) SELECT id, message_id FROM stored";
+        ) SELECT id, message_id FROM stored"
+    );
 
     #[derive(QueryableByName)]
     struct New {

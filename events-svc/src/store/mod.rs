@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `prepared`, `term`, `key` | an event made ready for its rows |
 //! | `insert` | the one transaction that stores events |
-//! | `in_flight` | which ids are complete |
 //! | `find` | the v2 list and single events |
 //! | `find_flat` | the v1 list and count |
 //! | `interval` | conditions on one trait as a piece of the index |
@@ -19,7 +18,6 @@ mod dead_letters;
 mod feed;
 mod find;
 mod find_flat;
-mod in_flight;
 mod insert;
 mod interval;
 mod key;

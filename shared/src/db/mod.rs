@@ -6,6 +6,7 @@
 
 mod connection;
 mod direction;
+mod in_flight;
 mod manager;
 mod migrate;
 mod order;
@@ -16,6 +17,7 @@ mod statement;
 pub use connection::DbConn;
 pub use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 pub use direction::Direction;
+pub use in_flight::complete_up_to;
 pub use manager::Target;
 pub use migrate::Migrations;
 pub use order::{SETTLED, continue_order};

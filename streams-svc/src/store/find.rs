@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use shared::datetime::to_micros;
-use shared::db::{DbConn, DbError, Direction, Sql};
+use shared::db::{DbConn, DbError, Direction, Sql, complete_up_to};
 
 use super::{Number, load};
 use crate::engine::State;
@@ -82,7 +82,8 @@ struct Body {
 const SELECT: &str = "SELECT id, trigger_name, distinguishing, state, serial, first_event, last_event, \
                       expire_timestamp, fire_timestamp, lease_until FROM streams WHERE ";
 
-/// Streams that meet every condition, in the order of their ids.
+/// Streams that meet every condition, in the order of their ids. An ascending list ends before the first id that is still
+/// under way, so that who goes on behind its last stream misses none.
 ///
 /// # Errors
 /// When the database fails.
@@ -92,6 +93,9 @@ pub fn list_streams(conn: &mut DbConn, filter: &StreamFilter) -> Result<Vec<Stre
     }
     let mut sql = Sql::new(SELECT);
     sql.append(conditions(filter));
+    if filter.direction == Direction::Ascending {
+        sql.push(" AND id <= ").bind(complete_up_to(conn, "stream_ids")?);
+    }
     let word = filter.direction.word();
     sql.push(&format!(" ORDER BY id {word} LIMIT {}", filter.limit));
     load(conn, sql)

@@ -43,12 +43,18 @@ mod postgres {
         id: i64,
     }
 
+    const TAKE_IDS: &str = concat!(
+        "WITH noted AS MATERIALIZED (",
+        shared::noted!("stream_ids"),
+        ") SELECT nextval('stream_ids') AS id FROM noted, generate_series(1, ?)"
+    );
+
     pub(super) fn put(conn: &mut PgConnection, slots: &mut [Slot<'_>], at: i64) -> QueryResult<()> {
         let (mut old, mut new): (Vec<&mut Slot<'_>>, Vec<_>) =
             slots.iter_mut().partition(|slot| slot.id.is_some());
         update_old(conn, &mut old)?;
         if !new.is_empty() {
-            let ids: Vec<Id> = statement("SELECT nextval('stream_ids') AS id FROM generate_series(1, ?)")
+            let ids: Vec<Id> = statement(TAKE_IDS)
                 .bind::<BigInt, _>(i64::try_from(new.len()).unwrap_or(i64::MAX))
                 .load(conn)?;
             for (slot, row) in new.iter_mut().zip(ids) {

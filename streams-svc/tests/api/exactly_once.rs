@@ -2,6 +2,7 @@
 
 use crate::common::{Fixture, PIPELINES, TRIGGERS, event, part};
 use serde_json::{Value as Json, json};
+use shared::db::{DbConn, DbError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use streams_svc::config::Config;
@@ -178,4 +179,39 @@ async fn partitions_are_shared_among_the_living() {
     // Who leaves makes room at once.
     db.write(|conn| store::leave_partitions(conn, "b")).await.unwrap();
     assert_eq!(share("c", 201, 150).await.len(), count);
+}
+
+/// On PostgreSQL ids are given before commits: a client that follows the list must not pass by a stream that is late.
+#[actix_web::test]
+async fn an_ascending_list_ends_before_a_stream_that_is_under_way() {
+    use diesel::{Connection, RunQueryDsl};
+    let fixture = ready().await;
+    let all = async |query: &str| {
+        fixture.get(&format!("/v1/streams?{query}")).await.json().as_array().unwrap().len()
+    };
+    assert_eq!((all("").await, all("mark=%2B").await), (30, 30));
+    let (begun, is_begun) = std::sync::mpsc::channel::<()>();
+    let (end, is_ended) = std::sync::mpsc::channel::<()>();
+    let db = fixture.database.db.clone();
+    let late = std::thread::spawn(move || {
+        db.write_blocking(|conn| {
+            let DbConn::Postgres(conn) = conn else { return Ok(()) };
+            conn.transaction(|conn| {
+                diesel::sql_query(shared::noted!("stream_ids")).execute(conn)?;
+                diesel::sql_query("SELECT nextval('stream_ids')").execute(conn)?;
+                begun.send(()).unwrap();
+                is_ended.recv().unwrap();
+                Ok::<_, DbError>(())
+            })
+        })
+    });
+    // On SQLite nobody begins.
+    if is_begun.recv().is_ok() {
+        let instance = json!({ "instance_id": "later" });
+        fixture.events.extend([event("compute.instance.ready", "later", "2015-02-27T15:00:00", instance)]);
+        fixture.follow().await;
+        assert_eq!((all("").await, all("mark=%2B").await), (31, 30));
+        end.send(()).unwrap();
+    }
+    late.join().unwrap().unwrap();
 }
