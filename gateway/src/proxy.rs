@@ -17,6 +17,7 @@ use crate::upstream::{Answer, Attempt, Backend, Pool, Refusal, Replica, Ticket};
 use crate::waiting::{FEED_CURSOR, FeedCursor};
 use crate::watch::Watching;
 use hyper::body::Body as HttpBody;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use shared::identity;
 use shared::logging::Seldom;
@@ -95,7 +96,11 @@ pub(crate) async fn forward(
     // Whatever the service spoke, the client's connection has its own version.
     parts.version = hyper::Version::HTTP_11;
     let download = match plan.class {
-        Class::Stream => Download::endless(source, lease, worker.stop.clone(), watching),
+        Class::Stream => {
+            let media = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+            let are_events = media.starts_with(b"text/event-stream");
+            Download::endless(source, lease, worker.stop.clone(), watching, are_events)
+        }
         Class::Quick | Class::Ingest | Class::Upload | Class::Socket => Download::new(source, lease, idle),
     };
     Ok(Response::from_parts(parts, Body::streamed(download)))

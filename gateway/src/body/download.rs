@@ -24,6 +24,9 @@ pub(crate) struct Lease {
     pub(crate) _place: Place,
 }
 
+/// How a stream is ended: nothing is a good end.
+type Ending = Option<BrokenBody>;
+
 /// An answer under way.
 pub(crate) struct Download {
     source: Answer,
@@ -32,7 +35,7 @@ pub(crate) struct Download {
     idle: Option<Duration>,
     pause: Option<Pin<Box<Sleep>>>,
     /// Ends a stream when the gateway stops, or its reader may have no more of it: it would not end by itself.
-    ending: Option<Pin<Box<dyn Future<Output = BrokenBody>>>>,
+    ending: Option<Pin<Box<dyn Future<Output = Ending>>>>,
     /// The reader of a stream.
     watching: Option<Watching>,
 }
@@ -53,18 +56,26 @@ impl Download {
         download
     }
 
-    /// An answer that goes on until somebody ends it.
+    /// An answer that goes on until somebody ends it. Server-sent events end well when the gateway stops, for their
+    /// readers come again; of anything else the end would seem to be there.
     #[must_use]
-    pub(crate) fn endless(source: Answer, lease: Lease, stop: Stop, watching: Option<Watching>) -> Self {
+    pub(crate) fn endless(
+        source: Answer,
+        lease: Lease,
+        stop: Stop,
+        watching: Option<Watching>,
+        are_events: bool,
+    ) -> Self {
         let cut = watching.as_ref().map(Watching::signal);
-        let ending: Pin<Box<dyn Future<Output = BrokenBody>>> = Box::pin(async move {
+        let stopped = move || (!are_events).then_some(BrokenBody::Stopping);
+        let ending: Pin<Box<dyn Future<Output = Ending>>> = Box::pin(async move {
             let Some(cut) = cut else {
                 stop.stopped().await;
-                return BrokenBody::Stopping;
+                return stopped();
             };
             tokio::select! {
-                () = stop.stopped() => BrokenBody::Stopping,
-                () = cut.stopped() => BrokenBody::CutOff,
+                () = stop.stopped() => stopped(),
+                () = cut.stopped() => Some(BrokenBody::CutOff),
             }
         });
         Self { source, lease: Some(lease), idle: None, pause: None, ending: Some(ending), watching }
@@ -114,7 +125,8 @@ impl Download {
         if let Some(ending) = &mut self.ending
             && let Poll::Ready(why) = ending.as_mut().poll(cx)
         {
-            return Poll::Ready(Some(Err(why)));
+            self.ending = None;
+            return Poll::Ready(why.map(Err));
         }
         let Some(idle) = self.idle else { return Poll::Pending };
         let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(idle)));

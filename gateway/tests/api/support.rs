@@ -262,6 +262,12 @@ impl Wire {
         self.unread.is_empty() && self.more().await == 0
     }
 
+    /// What comes until the other side ends the connection.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.more().await > 0 {}
+        std::mem::take(&mut self.unread)
+    }
+
     /// First line and headers.
     pub(crate) async fn head(&mut self) -> Option<Message> {
         let head = String::from_utf8(self.until("\r\n\r\n").await?).unwrap();
