@@ -15,8 +15,8 @@ use checkpoint::Checkpoint;
 use indicatif::{ProgressBar, ProgressStyle};
 use lines::{Line, Lines};
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -216,17 +216,53 @@ impl Kind {
     }
 }
 
-/// An event has `generated` and `traits`; a notification has neither. What is no text goes where each line is judged
-/// on its own.
+/// An event has `generated` and `traits`, each once or, as a post of it may, several times; a notification has neither.
+/// What is no text goes where each line is judged on its own.
 fn is_event(line: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Event {
-        #[serde(rename = "generated")]
-        _generated: IgnoredAny,
-        #[serde(rename = "traits")]
-        _traits: IgnoredAny,
+    std::str::from_utf8(line).is_ok_and(|text| matches!(serde_json::from_str(text), Ok(Form::Event)))
+}
+
+/// What a line is, as far as its members tell. Nothing of it is kept.
+enum Form {
+    Event,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Form {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
     }
-    std::str::from_utf8(line).is_ok_and(|text| serde_json::from_str::<Event>(text).is_ok())
+}
+
+/// Reads an object for its members' names.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Form;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Form, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "lowercase")]
+        enum Name {
+            Generated,
+            Traits,
+            #[serde(other)]
+            Other,
+        }
+        let (mut has_generated, mut has_traits) = (false, false);
+        while let Some((name, IgnoredAny)) = members.next_entry()? {
+            match name {
+                Name::Generated => has_generated = true,
+                Name::Traits => has_traits = true,
+                Name::Other => {}
+            }
+        }
+        Ok(if has_generated && has_traits { Form::Event } else { Form::Other })
+    }
 }
 
 async fn post(client: &Client, kind: &Kind, body: Bytes) -> anyhow::Result<Counts> {
@@ -277,7 +313,19 @@ mod tests {
         assert!(is_event(br#"{"message_id":"a","event_type":"t","generated":"2019-01-01","traits":[]}"#));
         assert!(!is_event(br#"{"message_id":"a","event_type":"t","timestamp":"x","payload":{"traits":[]}}"#));
         assert!(!is_event(b"broken"));
+        assert!(!is_event(br#"["2019-01-01",[]]"#));
         assert!(!is_event(b"{\"generated\":\"\xff\",\"traits\":[]}"));
+    }
+
+    #[test]
+    fn an_event_with_a_member_twice_is_an_event() {
+        for line in [
+            r#"{"generated":"2019-01-01","event_type":"t","generated":"2019-01-02","traits":[]}"#,
+            r#"{"traits":[],"generated":"2019-01-01","event_type":"t","traits":[["a",1,"b"]]}"#,
+        ] {
+            assert!(is_event(line.as_bytes()), "{line}");
+        }
+        assert!(!is_event(br#"{"generated":"2019-01-01","generated":"2019-01-02"}"#));
     }
 
     #[test]

@@ -12,6 +12,9 @@ const MAX_LINE_BYTES: u64 = 16 << 20;
 /// First two bytes of gzip.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// The mark with which some programs begin a file of UTF-8. It belongs to no line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A line that is not blank. Its bytes are sent as they are: whether they are text is for the server to say.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
@@ -55,7 +58,8 @@ impl Lines {
         self.read += 1;
         let is_whole = bytes.ends_with(b"\n") || u64::try_from(read)? < MAX_LINE_BYTES;
         anyhow::ensure!(is_whole, "line {} is longer than {MAX_LINE_BYTES} bytes", self.read);
-        let text = bytes.trim_ascii();
+        let mark = if self.read == 1 { BYTE_ORDER_MARK } else { b"" };
+        let text = bytes.strip_prefix(mark).unwrap_or(&bytes).trim_ascii();
         Ok(Some(Line { number: self.read, bytes: text.to_vec() }))
     }
 
@@ -132,6 +136,17 @@ mod tests {
             let error = Lines::open(&file).unwrap().skip(5).unwrap_err().to_string();
             assert!(error.contains("no line 5: the file has 4"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_at_the_beginning_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f");
+        std::fs::write(&file, "\u{feff}one\n\u{feff}two\n").unwrap();
+        let mut lines = Lines::open(&file).unwrap();
+        assert_eq!(batch(&mut lines, 9, 100), [line(1, "one"), line(2, "\u{feff}two")]);
+        std::fs::write(&file, "\u{feff}").unwrap();
+        assert!(batch(&mut Lines::open(&file).unwrap(), 9, 100).is_empty());
     }
 
     #[test]
