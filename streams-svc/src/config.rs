@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use reqwest::Url;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use shared::config::ConfigError;
+use serde::{Deserialize, Deserializer, Serialize};
+use shared::config::{ConfigError, list_or_commas};
 use shared::server::Listen;
 
 use crate::engine::Retry;
@@ -22,8 +23,10 @@ const MOST_SECS: f64 = 86_400.0;
 pub struct Config {
     /// Internal listener.
     pub listen: Listen,
-    /// Base URL of the event service, whose feed is followed and which takes new events. In one process with it
-    /// this is filled in.
+    /// Base URLs of the event service, `http://host:port`, whose feed is followed and which takes new events. Of
+    /// several, replicas with one database, one is used until it fails, and then the next. In one process with it this
+    /// is filled in.
+    #[serde(deserialize_with = "commas")]
     pub events_url: String,
     /// Most streams of one page, whatever limit the client names, 1 to 100 000.
     pub max_page: usize,
@@ -82,7 +85,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses values that cannot work. `events_url` is looked at by the start alone: one process fills it in late.
+    /// Refuses values that cannot work. An `events_url` left out is refused by the start alone: one process fills it in
+    /// late.
     ///
     /// # Errors
     /// [`ConfigError::Conflict`] naming the key.
@@ -91,6 +95,9 @@ impl Config {
             let refused = || ConfigError::Conflict(format!("streams.{name}: expected {expected}"));
             is_good.then_some(()).ok_or_else(refused)
         };
+        if let Some(url) = self.event_services().find(|url| !is_base_url(url)) {
+            within("events_url", false, &format!("http://host:port, found {url}"))?;
+        }
         within("max_page", (1..=100_000).contains(&self.max_page), "1 to 100000")?;
         within("max_tails", (1..=1000).contains(&self.max_tails), "1 to 1000")?;
         within("history_days", (1..=3650).contains(&self.history_days), "1 to 3650")?;
@@ -103,6 +110,11 @@ impl Config {
         within("pipeline_timeout_secs", is_timeout, "1 to 86400")?;
         within("lease_secs", (5..=86_400).contains(&self.lease_secs), "5 to 86400")?;
         within("retry_limit", self.retry_limit <= 1000, "0 to 1000")
+    }
+
+    /// The base URLs of `events_url`.
+    pub fn event_services(&self) -> impl Iterator<Item = &str> {
+        self.events_url.split(',').map(str::trim).filter(|url| !url.is_empty())
     }
 
     /// When failed pipelines are tried again.
@@ -119,5 +131,57 @@ impl Config {
     #[must_use]
     pub fn pipeline_timeout(&self) -> Duration {
         Duration::from_secs(self.pipeline_timeout_secs)
+    }
+}
+
+/// One text with commas, however the list is given.
+fn commas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    list_or_commas(deserializer).map(|list| list.join(","))
+}
+
+/// Whether paths can be put behind it.
+fn is_base_url(text: &str) -> bool {
+    let is_base = |url: Url| {
+        let is_http = matches!(url.scheme(), "http" | "https");
+        is_http && url.host_str().is_some() && url.query().is_none() && url.fragment().is_none()
+    };
+    // The parser mends blanks around and single slashes; what was meant then is anybody's guess.
+    text.contains("://") && Url::parse(text).is_ok_and(is_base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn config(events_url: Value) -> Config {
+        serde_json::from_value(json!({ "events_url": events_url })).unwrap()
+    }
+
+    #[test]
+    fn event_services_are_a_list_or_one_text_with_commas() {
+        for urls in [json!("http://a:1, https://b/x/,"), json!(["http://a:1", "https://b/x/"])] {
+            let config = config(urls);
+            assert_eq!(config.event_services().collect::<Vec<_>>(), ["http://a:1", "https://b/x/"]);
+            assert!(config.validate().is_ok());
+        }
+        assert!(config(json!("")).validate().is_ok(), "one process fills it in");
+    }
+
+    #[test]
+    fn an_event_service_that_cannot_be_asked_is_refused_with_key_and_value() {
+        for bad in [
+            "http://a b",
+            "http://h:99999",
+            "http://",
+            "http:/a",
+            "ftp://a",
+            "a:1",
+            "http://a?b",
+            "http://a#b",
+        ] {
+            let text = config(json!(format!("http://good:1,{bad}"))).validate().unwrap_err().to_string();
+            assert_eq!(text, format!("streams.events_url: expected http://host:port, found {bad}"));
+        }
     }
 }

@@ -145,7 +145,7 @@ pub fn start(
     clock: SharedClock,
 ) -> Result<Running, StartError> {
     config.validate()?;
-    if !["http://", "https://"].iter().any(|scheme| config.events_url.starts_with(scheme)) {
+    if config.event_services().next().is_none() {
         let text = "streams.events_url: the base URL of the event service is needed (http://host:port)";
         return Err(StartError::Config(text.to_owned()));
     }
@@ -154,7 +154,8 @@ pub fn start(
     let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
         .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
     db.write_blocking(store::continue_history)?;
-    let events = HttpEvents::new(client()?, &config.events_url, key.clone(), Arc::clone(&clock));
+    let events = HttpEvents::new(config.event_services(), key.clone(), Arc::clone(&clock));
+    let events = events.map_err(|cause| StartError::Config(format!("no HTTP client: {cause}")))?;
     let listen = config.listen.clone();
     let state = State::new(config, db.clone(), Arc::clone(&clock), definitions, Arc::new(events))?;
     metrics::register(&metrics, &state)?;
