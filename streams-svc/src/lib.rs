@@ -30,7 +30,7 @@ pub use shared::timex;
 use actix_web::web::{Data, ServiceConfig};
 use config::Config;
 use definitions::Definitions;
-use drive::{EventService, Follower, HttpEvents, Net, Now, Replica, Sender, Worker};
+use drive::{EventService, Follower, Following, HttpEvents, Net, Now, Replica, Sender, Worker};
 use prometheus::IntCounter;
 use shared::clock::SharedClock;
 use shared::config::Common;
@@ -58,6 +58,7 @@ pub struct State {
     events: Arc<dyn EventService>,
     statistics: Arc<Statistics>,
     followed: IntCounter,
+    following: Arc<Following>,
     now: Arc<Now>,
     net: Arc<Net>,
     tails: Arc<Semaphore>,
@@ -98,6 +99,7 @@ impl State {
             events,
             statistics: Arc::new(Statistics::new()?),
             followed: metrics::followed()?,
+            following: Arc::new(Following::new()?),
             draining: Stop::default(),
             progress: watch::Sender::new(0),
             ready: Arc::default(),
@@ -118,6 +120,12 @@ impl State {
     #[must_use]
     pub fn now(&self) -> &Now {
         &self.now
+    }
+
+    /// Whether the feed is followed.
+    #[must_use]
+    pub fn following(&self) -> &Following {
+        &self.following
     }
 
     /// Starts everything that works without a request; it ends on `stop`.
@@ -166,7 +174,7 @@ pub fn start(
         key,
         clock,
         metrics,
-        checks: vec![Check::database(&db)],
+        checks: vec![Check::database(&db), feed_check(Arc::clone(&state.following))],
         shutdown_timeout: Duration::from_secs(common.shutdown_timeout_secs),
     };
     let routes = state.clone();
@@ -174,6 +182,14 @@ pub fn start(
     let stop = Stop::default();
     let background = state.start_background(&stop);
     Ok(running.with_draining(state.draining).with_background(stop, background))
+}
+
+/// Tells how the feed is followed. Streams can be read and changed without it, so this never fails.
+fn feed_check(following: Arc<Following>) -> Check {
+    Check::new("events", move || {
+        let report = following.report();
+        async move { Ok(report) }
+    })
 }
 
 /// Checks what [`start`] would refuse without starting anything: values, and the files they name.

@@ -12,6 +12,7 @@ use crate::State;
 pub(crate) fn register(metrics: &Metrics, state: &State) -> Result<(), prometheus::Error> {
     metrics.register(state.statistics.metric().clone())?;
     metrics.register(state.followed.clone())?;
+    metrics.register(state.following.metric().clone())?;
     Ok(())
 }
 

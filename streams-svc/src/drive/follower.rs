@@ -81,8 +81,12 @@ impl Follower {
             };
             let outcome = tokio::select! { () = stop.stopped() => break, outcome = round => outcome };
             match outcome {
-                Ok(_count) => failures = 0,
+                Ok(_count) => {
+                    self.state.following.succeeded(self.state.clock.now());
+                    failures = 0;
+                }
                 Err(cause) => {
+                    self.state.following.failed(self.state.clock.now(), cause.to_string());
                     log::warn!("the feed is not followed, trying again: {cause}");
                     let pause = tokio::time::sleep(backoff(failures));
                     failures += 1;

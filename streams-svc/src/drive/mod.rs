@@ -8,6 +8,7 @@
 
 mod event_service;
 mod follower;
+mod following;
 mod keeper;
 mod net;
 mod now;
@@ -19,6 +20,7 @@ mod worker;
 
 pub use event_service::{Entry, EventService, Fault, HttpEvents, Page};
 pub use follower::Follower;
+pub use following::Following;
 pub use keeper::{keep, report};
 pub use net::Net;
 pub use now::Now;

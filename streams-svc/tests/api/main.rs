@@ -10,6 +10,7 @@ mod hanging;
 mod lists;
 mod notabene;
 mod pipelines;
+mod readiness;
 mod replicas;
 mod rest;
 mod tail;
