@@ -73,18 +73,10 @@ macro_rules! service {
 pub(crate) fn services() -> Vec<ServiceKind> {
     vec![
         service!(events_svc, events_svc::check),
-        service!(streams_svc, check_streams),
+        service!(streams_svc, streams_svc::check),
         service!(annotate_svc, |config: &annotate_svc::config::Config, _: &Common| config.validate()),
         service!(dtrace_svc, |config: &dtrace_svc::config::Config, _: &Common| config.validate()),
     ]
-}
-
-/// As the service checks its start, but for an address left out: in one process it is filled in.
-fn check_streams(config: &streams_svc::config::Config, common: &Common) -> anyhow::Result<()> {
-    let url = &config.events_url;
-    let is_usable = url.is_empty() || ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
-    ensure!(is_usable, "streams.events_url: expected http://host:port, found {url}");
-    Ok(streams_svc::check(config, common)?)
 }
 
 /// What would stop a start at the listener.
