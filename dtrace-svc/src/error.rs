@@ -1,5 +1,6 @@
 //! What a request can fail with.
 
+use crate::executor::Diagnostic;
 use crate::store::StoreError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
@@ -45,6 +46,9 @@ pub enum Error {
         /// Column, from 1.
         column: Option<u32>,
     },
+    /// This machine has no tracer for the script; what is missing goes to the client.
+    #[error("{0}")]
+    NoTracer(String),
     /// A limit on what may go on at once is reached.
     #[error("{0}")]
     Busy(String),
@@ -54,6 +58,15 @@ pub enum Error {
     /// A fault of ours. The cause goes to the log, never to the client.
     #[error("storage failed")]
     Storage(String),
+}
+
+impl From<Diagnostic> for Error {
+    fn from(refused: Diagnostic) -> Self {
+        match refused {
+            Diagnostic { text, is_without_tracer: true, .. } => Self::NoTracer(text),
+            Diagnostic { text, line, column, .. } => Self::Script { text, line, column },
+        }
+    }
 }
 
 impl From<DbError> for Error {
@@ -108,6 +121,8 @@ impl ResponseError for Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Script { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            // 503 would be a service out of order, which gateways leave alone for a while; all else works here.
+            Self::NoTracer(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -123,8 +123,14 @@ pub fn start(
     clock: SharedClock,
 ) -> Result<Running, StartError> {
     config.validate()?;
+    let is_tracing = config.executor != Setting::Remote;
     let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?;
-    start_on(db, config, key, clock, Duration::from_secs(common.shutdown_timeout_secs))
+    let wait = Duration::from_secs(common.shutdown_timeout_secs);
+    let (running, state) = start_with(db, config, key, clock, wait)?;
+    if is_tracing {
+        tokio::spawn(tell_tracer(state));
+    }
+    Ok(running)
 }
 
 /// Starts the service on an open database.
@@ -138,6 +144,16 @@ pub fn start_on(
     clock: SharedClock,
     shutdown_timeout: Duration,
 ) -> Result<Running, StartError> {
+    start_with(db, config, key, clock, shutdown_timeout).map(|(running, _state)| running)
+}
+
+fn start_with(
+    db: Db,
+    config: Config,
+    key: IdentityKey,
+    clock: SharedClock,
+    shutdown_timeout: Duration,
+) -> Result<(Running, State), StartError> {
     let metrics = Metrics::new(NAME)?;
     let db = db.observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
     let (listen, kept) = (config.listen.clone(), config.runs.max_runs_kept);
@@ -157,8 +173,22 @@ pub fn start_on(
         checks: vec![Check::database(&db), tracer_check(state.parts.runs.clone())],
         shutdown_timeout,
     };
-    let running = shared::server::start(service, move |cfg| state.configure(cfg))?;
-    Ok(running.with_draining(draining).with_background(stop, background))
+    let routes = state.clone();
+    let running = shared::server::start(service, move |cfg| routes.configure(cfg))?;
+    Ok((running.with_draining(draining).with_background(stop, background), state))
+}
+
+/// Logs once what runs the scripts of this machine.
+async fn tell_tracer(state: State) {
+    let Parts { runs, draining, .. } = &**state.parts;
+    let found = tokio::select! {
+        () = draining.stopped() => return,
+        found = runs.fleet().local().found() => found,
+    };
+    match found {
+        Ok(tracer) => log::info!(tracer; "scripts are run by {tracer}"),
+        Err(missing) => log::warn!("scripts are kept, but cannot be run here: {missing}"),
+    }
 }
 
 /// Waits, after the stop, until every tracer has ended.

@@ -70,6 +70,7 @@ async fn create_run(call: Call, payload: Payload, parts: Data<Parts>) -> Result<
     }
     listener.started().await.map_err(|ending| match ending {
         Ending::Refused(text) | Ending::Failed(text) => Error::Script { text, line: None, column: None },
+        Ending::NoTracer(text) => Error::NoTracer(text),
         Ending::Unavailable(cause) => Error::Unavailable(cause),
         Ending::Finished | Ending::Stopped => Error::Busy("the run was stopped".into()),
     })?;
@@ -159,7 +160,9 @@ async fn send_events(
 fn end(ending: &Ending) -> Value {
     match ending {
         Ending::Finished | Ending::Stopped => json!({ "outcome": ending.word() }),
-        Ending::Refused(text) | Ending::Failed(text) => json!({ "outcome": ending.word(), "error": text }),
+        Ending::Refused(text) | Ending::NoTracer(text) | Ending::Failed(text) => {
+            json!({ "outcome": ending.word(), "error": text })
+        }
         Ending::Unavailable(_) => json!({ "outcome": ending.word(), "error": "storage unavailable" }),
     }
 }

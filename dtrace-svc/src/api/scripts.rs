@@ -63,11 +63,7 @@ async fn check(script: &str, values: &str, parts: &Parts) -> Result<(), Error> {
     let filled = fill(script, &values, |_name| true, None).map_err(Error::Invalid)?;
     let local = parts.runs.fleet().local();
     let dialect = local.dialect(script).await;
-    local.check(&filled, dialect).await.map_err(|refused| Error::Script {
-        line: refused.line,
-        column: refused.column,
-        text: refused.text,
-    })
+    local.check(&filled, dialect).await.map_err(Error::from)
 }
 
 /// `GET /dtrace/{uuid}`

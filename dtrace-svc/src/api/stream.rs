@@ -227,6 +227,7 @@ impl Stream {
             | Error::TooLarge(_)
             | Error::UnsupportedType
             | Error::Script { .. }
+            | Error::NoTracer(_)
             | Error::Storage(_) => self.answer(&json!({ "error": refused.to_string() })).await,
         }
     }
@@ -336,7 +337,7 @@ impl Stream {
             Ending::Finished => return Err(Closing(CloseCode::Normal, "the script has ended".into())),
             Ending::Stopped => return Err(Closing(CloseCode::Away, "the run was stopped".into())),
             Ending::Unavailable(_) => "storage unavailable",
-            Ending::Refused(text) | Ending::Failed(text) => text.as_str(),
+            Ending::Refused(text) | Ending::NoTracer(text) | Ending::Failed(text) => text.as_str(),
         };
         self.answer(&json!({ "error": text })).await?;
         Err(Closing(CloseCode::Error, "the run failed".into()))

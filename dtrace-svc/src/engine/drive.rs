@@ -5,7 +5,7 @@ use super::server::{self, News};
 use super::tally::Tally;
 use super::ticker::Ticker;
 use super::{Fleet, Plan};
-use crate::executor::Event;
+use crate::executor::{Diagnostic, Event};
 use crate::script::scan;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ struct Run<'a> {
     lines: Vec<String>,
     lost: u64,
     has_started: bool,
-    failures: Vec<String>,
+    failures: Vec<Diagnostic>,
     hub: &'a Hub,
 }
 
@@ -196,10 +196,13 @@ impl<'a> Run<'a> {
         if !self.lines.is_empty() || self.lost > 0 {
             self.send_output();
         }
-        match (self.failures.first(), self.has_started) {
+        // What a tracer says about the script tells more than that there is none elsewhere.
+        let told = self.failures.iter().find(|failure| !failure.is_without_tracer);
+        match (told.or(self.failures.first()).cloned(), self.has_started) {
             (None, _) => Ending::Finished,
-            (Some(text), false) => Ending::Refused(text.clone()),
-            (Some(text), true) => Ending::Failed(text.clone()),
+            (Some(failure), true) => Ending::Failed(failure.text),
+            (Some(failure), false) if failure.is_without_tracer => Ending::NoTracer(failure.text),
+            (Some(failure), false) => Ending::Refused(failure.text),
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum Ending {
     Finished,
     /// No server took the script; the tracer's text.
     Refused(String),
+    /// No server took the script, for want of a tracer; what is missing.
+    NoTracer(String),
     /// Every server has failed too often; the last text.
     Failed(String),
     /// Nobody listened any more, or the service stops.
@@ -39,7 +41,7 @@ impl Ending {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Finished => "finished",
-            Self::Refused(_) => "refused",
+            Self::Refused(_) | Self::NoTracer(_) => "refused",
             Self::Failed(_) => "failed",
             Self::Stopped => "stopped",
             Self::Unavailable(_) => "unavailable",

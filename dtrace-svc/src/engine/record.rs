@@ -63,7 +63,10 @@ impl Record {
     pub(super) async fn end(&self, run: &Run, ending: &Ending) {
         let outcome = match ending {
             Ending::Finished | Ending::Stopped => ending.word().to_owned(),
-            Ending::Refused(text) | Ending::Failed(text) | Ending::Unavailable(text) => {
+            Ending::Refused(text)
+            | Ending::NoTracer(text)
+            | Ending::Failed(text)
+            | Ending::Unavailable(text) => {
                 format!("{}: {}", ending.word(), cut(&text.replace('\0', ""), MAX_OUTCOME))
             }
         };

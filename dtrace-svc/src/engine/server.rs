@@ -1,6 +1,6 @@
 //! One server of a run: its tracer is started, and started again when it fails.
 
-use crate::executor::{Event, Executor, Exit, Job, Tracing};
+use crate::executor::{Diagnostic, Event, Executor, Exit, Job, Tracing};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ pub(super) enum News {
     /// Its tracer has failed; it is being started again.
     Away,
     /// It takes no part any more: the script is through, or why it was given up.
-    Over(Result<(), String>),
+    Over(Result<(), Diagnostic>),
 }
 
 /// Runs `job` on a server until it ends, is given up, or nobody listens to `news` any more.
@@ -50,14 +50,14 @@ pub(super) async fn run(
             }
             Err(refused) if refused.is_temporary => refused.text,
             Err(refused) => {
-                let _ = news.send((place, News::Over(Err(refused.text)))).await;
+                let _ = news.send((place, News::Over(Err(refused)))).await;
                 return;
             }
         };
         log::warn!(server = name; "the tracer on {name} failed: {failure}");
         failures = if began.elapsed() > HEALTHY { 1 } else { failures + 1 };
         let told = match failures {
-            MAX_FAILURES.. => News::Over(Err(failure)),
+            MAX_FAILURES.. => News::Over(Err(Diagnostic::new(failure))),
             _ => News::Away,
         };
         let is_over = matches!(told, News::Over(_));

@@ -79,6 +79,24 @@ impl Local {
         self.capability.get_or_init(|| self.probe()).await
     }
 
+    /// The tracer of scripts that name none, or the programs that are not there. bpftrace is not started for this.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub async fn found(&self) -> Result<&'static str, String> {
+        let (tracer, missing) = match self.setting {
+            Setting::Simulated => (self.simulated.name(), None),
+            Setting::Dtrace => (self.dtrace.name(), self.dtrace.missing()),
+            Setting::Auto if self.has_dtrace().await => (self.dtrace.name(), None),
+            Setting::Auto => {
+                let neither = |missing| format!("{missing}, no DTrace (setting dtrace.dtrace_path)");
+                (self.bpftrace.name(), self.bpftrace.missing().map(neither))
+            }
+            Setting::Bpftrace | Setting::Remote => (self.bpftrace.name(), self.bpftrace.missing()),
+        };
+        missing.map_or(Ok(tracer), Err)
+    }
+
     async fn has_dtrace(&self) -> bool {
         *self.has_dtrace.get_or_init(async || self.dtrace.probe().await.hindrance.is_none()).await
     }
@@ -102,8 +120,9 @@ impl Local {
         if dialect == Dialect::Bpftrace || self.setting == Setting::Simulated || self.has_dtrace().await {
             return Ok(());
         }
-        Err(Diagnostic::new(
-            "this is a D script, and there is no DTrace here (a script for bpftrace begins with #!/usr/bin/env bpftrace)",
+        Err(Diagnostic::without_tracer(
+            "this is a D script, and there is no DTrace here (setting dtrace.dtrace_path; a script for bpftrace begins \
+             with #!/usr/bin/env bpftrace)",
         ))
     }
 
@@ -111,6 +130,10 @@ impl Local {
     fn explain(&self, refused: Diagnostic, script: &str) -> Diagnostic {
         if self.setting != Setting::Auto || Dialect::named_by(script).is_some() {
             return refused;
+        }
+        if refused.is_without_tracer {
+            let text = format!("{}, and there is no DTrace (setting dtrace.dtrace_path)", refused.text);
+            return Diagnostic { text, ..refused };
         }
         let text = format!("{}\n(read as a bpftrace script: there is no DTrace here)", refused.text);
         Diagnostic { text, ..refused }

@@ -26,6 +26,7 @@ use crate::script::{Dialect, Kind};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
@@ -84,19 +85,53 @@ pub struct Diagnostic {
     /// It is not about the script: the tracer could not be reached, and may be later.
     #[serde(default)]
     pub is_temporary: bool,
+    /// It is not about the script: this machine has no tracer that could say anything about it.
+    #[serde(default)]
+    pub is_without_tracer: bool,
 }
 
 impl Diagnostic {
     /// A refusal without a place.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), line: None, column: None, is_temporary: false }
+        Self { text: text.into(), line: None, column: None, is_temporary: false, is_without_tracer: false }
+    }
+
+    /// No tracer that could be asked.
+    #[must_use]
+    pub fn without_tracer(text: impl Into<String>) -> Self {
+        Self { is_without_tracer: true, ..Self::new(text) }
     }
 
     /// A tracer out of reach.
     #[must_use]
     pub fn temporary(text: impl Into<String>) -> Self {
         Self { is_temporary: true, ..Self::new(text) }
+    }
+}
+
+/// How the settings name a tracer's program.
+#[derive(Debug, Clone, Copy)]
+struct Name {
+    /// The tracer.
+    tracer: &'static str,
+    /// The setting that names its program.
+    setting: &'static str,
+}
+
+impl Name {
+    /// Why a program that is not there cannot trace.
+    fn missing(self, program: &Path) -> String {
+        format!("no program {} (setting {})", program.display(), self.setting)
+    }
+
+    /// A program that could not be started.
+    fn unstarted(self, program: &Path, cause: &std::io::Error) -> Diagnostic {
+        let Self { tracer, setting } = self;
+        Diagnostic::without_tracer(format!(
+            "{tracer}: {cause}: {} cannot be run here (setting {setting})",
+            program.display()
+        ))
     }
 }
 

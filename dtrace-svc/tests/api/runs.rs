@@ -65,6 +65,32 @@ async fn an_empty_body_starts_with_the_stored_config_and_ticks_ends_after_so_man
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_missing_tracer_is_not_the_scripts_fault() {
+    let server = Server::with(Config {
+        bpftrace_path: "/nonexistent/bpftrace".into(),
+        dtrace_path: "/nonexistent/dtrace".into(),
+        ..fast()
+    });
+    let bpftrace = "bpftrace: No such file or directory (os error 2): /nonexistent/bpftrace cannot be run here \
+                    (setting dtrace.bpftrace_path)";
+    let neither = format!("{bpftrace}, and there is no DTrace (setting dtrace.dtrace_path)");
+    let dtrace = "this is a D script, and there is no DTrace here (setting dtrace.dtrace_path; a script for bpftrace \
+                  begins with #!/usr/bin/env bpftrace)";
+    for (text, error) in [
+        ("BEGIN {}", neither.as_str()),
+        ("#!/usr/bin/env bpftrace\nBEGIN {}", bpftrace),
+        ("#!/usr/sbin/dtrace -s\nBEGIN {}", dtrace),
+    ] {
+        let body = json!({"name": "n", "script": text});
+        let checked = server.call("POST", "/dtrace?check=1").json(&body).send().await;
+        assert_eq!((checked.status.as_u16(), checked.json()), (501, json!({ "error": error })));
+        let uuid = script(&server, text).await;
+        let run = server.call("POST", &format!("/dtrace/{uuid}/runs")).send().await;
+        assert_eq!((run.status.as_u16(), run.json()), (501, json!({ "error": error })));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_cannot_start_is_a_4xx() {
     let server = Server::faked();
     let path = |uuid: &str| format!("/dtrace/{uuid}/runs");

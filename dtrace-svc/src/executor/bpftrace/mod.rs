@@ -3,13 +3,15 @@
 mod output;
 
 use super::process::{self, Limits, Program};
-use super::{Capability, Diagnostic, Executor, Exit, Job, Tracing};
+use super::{Capability, Diagnostic, Executor, Exit, Job, Name, Tracing};
 use crate::script::{Dialect, Scan, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use output::Output;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
+
+const NAME: Name = Name { tracer: "bpftrace", setting: "dtrace.bpftrace_path" };
 
 /// Longest wait for a script to compile and attach.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,6 +33,11 @@ impl Bpftrace {
         Self { program, limits, tracker }
     }
 
+    /// What to say when the program is not on this machine.
+    pub(super) fn missing(&self) -> Option<String> {
+        (!process::is_found(&self.program)).then(|| NAME.missing(&self.program))
+    }
+
     /// The script goes in through standard input: no file is left behind, and no shell sees it.
     fn with(&self, args: &[&str]) -> Program {
         Program {
@@ -44,7 +51,7 @@ impl Bpftrace {
 
 impl Executor for Bpftrace {
     fn name(&self) -> &'static str {
-        "bpftrace"
+        NAME.tracer
     }
 
     fn probe(&self) -> BoxFuture<'_, Capability> {
@@ -55,8 +62,8 @@ impl Executor for Bpftrace {
                 hindrance: None,
                 probes: probes(Path::new("/sys/kernel/tracing/available_events").exists()),
             };
-            if !process::is_found(&self.program) {
-                capability.hindrance = Some(format!("no program {}", self.program.display()));
+            if let Some(missing) = self.missing() {
+                capability.hindrance = Some(missing);
                 return capability;
             }
             if let Ok((version, _)) = self.with(&["--version"]).finish(String::new(), PATIENCE).await {
@@ -77,7 +84,7 @@ impl Executor for Bpftrace {
     fn check<'a>(&'a self, script: &'a str, _dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
         async {
             let compiled = self.with(&["-d", "-"]).finish(script.to_owned(), PATIENCE).await;
-            match compiled.map_err(|cause| Diagnostic::new(cause.to_string()))? {
+            match compiled.map_err(|cause| NAME.unstarted(&self.program, &cause))? {
                 (_, exit) if exit.is_success() => Ok(()),
                 (_, exit) => Err(refusal(&exit)),
             }
@@ -94,7 +101,7 @@ impl Executor for Bpftrace {
             let mut output = Output::new(scan, mark);
             let program = self.with(&["-f", "json", "-B", "line", "-"]);
             let tracing = program.start(script, move |line| output.read(line));
-            let tracing = tracing.map_err(|cause| Diagnostic::new(format!("bpftrace: {cause}")))?;
+            let tracing = tracing.map_err(|cause| NAME.unstarted(&self.program, &cause))?;
             tracing.started(PATIENCE, refusal).await
         }
         .boxed()

@@ -4,13 +4,15 @@
 mod table;
 
 use super::process::{self, Limits, Program};
-use super::{Capability, Diagnostic, Executor, Exit, Job, Tracing};
+use super::{Capability, Diagnostic, Executor, Exit, Job, Name, Tracing};
 use crate::script::{Dialect, Scan, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::path::PathBuf;
 use std::time::Duration;
 use table::Tables;
 use tokio_util::task::TaskTracker;
+
+const NAME: Name = Name { tracer: "dtrace", setting: "dtrace.dtrace_path" };
 
 /// Longest wait for a script to compile and attach.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,6 +37,11 @@ impl Dtrace {
         Self { program, limits, tracker }
     }
 
+    /// What to say when the program is not on this machine.
+    pub(super) fn missing(&self) -> Option<String> {
+        (!process::is_found(&self.program)).then(|| NAME.missing(&self.program))
+    }
+
     fn with(&self, args: &[&str]) -> Program {
         Program {
             path: self.program.clone(),
@@ -47,7 +54,7 @@ impl Dtrace {
 
 impl Executor for Dtrace {
     fn name(&self) -> &'static str {
-        "dtrace"
+        NAME.tracer
     }
 
     fn probe(&self) -> BoxFuture<'_, Capability> {
@@ -58,8 +65,8 @@ impl Executor for Dtrace {
                 hindrance: None,
                 probes: Vec::new(),
             };
-            if !process::is_found(&self.program) {
-                capability.hindrance = Some(format!("no program {}", self.program.display()));
+            if let Some(missing) = self.missing() {
+                capability.hindrance = Some(missing);
                 return capability;
             }
             let version = self.with(&["-V"]).finish(String::new(), PATIENCE).await;
@@ -83,7 +90,7 @@ impl Executor for Dtrace {
     fn check<'a>(&'a self, script: &'a str, _dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
         async {
             let compiled = self.with(&["-e", "-s", "/dev/stdin"]).finish(script.to_owned(), PATIENCE).await;
-            match compiled.map_err(|cause| Diagnostic::new(cause.to_string()))? {
+            match compiled.map_err(|cause| NAME.unstarted(&self.program, &cause))? {
                 (_, exit) if exit.is_success() => Ok(()),
                 (_, exit) => Err(refusal(&exit)),
             }
@@ -99,7 +106,7 @@ impl Executor for Dtrace {
             let mut tables = Tables::new(scan, mark);
             let program = self.with(&["-x", AGGREGATION_RATE, "-x", SWITCH_RATE, "-q", "-s", "/dev/stdin"]);
             let tracing = program.start(script, move |line| tables.read(line));
-            let tracing = tracing.map_err(|cause| Diagnostic::new(format!("dtrace: {cause}")))?;
+            let tracing = tracing.map_err(|cause| NAME.unstarted(&self.program, &cause))?;
             tracing.started(PATIENCE, refusal).await
         }
         .boxed()
