@@ -204,12 +204,6 @@ async fn end_tracers(tracker: TaskTracker, stop: Stop) {
 fn tracer_check(runs: Runs) -> Check {
     Check::new("tracer", move || {
         let runs = runs.clone();
-        async move {
-            let capability = runs.fleet().local().probed().await;
-            Ok(match &capability.hindrance {
-                None => format!("{} {}", capability.executor, capability.version).trim_end().to_owned(),
-                Some(hindrance) => format!("{}: {hindrance}", capability.executor),
-            })
-        }
+        async move { Ok(runs.fleet().local().probed().await.described()) }
     })
 }

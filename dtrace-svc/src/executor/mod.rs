@@ -72,6 +72,20 @@ pub struct Capability {
     pub probes: Vec<String>,
 }
 
+impl Capability {
+    /// The tracer with its version, or with what hinders it.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let Self { executor, version, hindrance, .. } = self;
+        match hindrance {
+            Some(hindrance) => format!("{executor}: {hindrance}"),
+            // bpftrace and DTrace name themselves before their number.
+            None if version.starts_with(executor) => version.clone(),
+            None => format!("{executor} {version}").trim_end().to_owned(),
+        }
+    }
+}
+
 /// Why a tracer refuses a script: its own words, and the place they name.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, thiserror::Error)]
 #[error("{text}")]
@@ -248,5 +262,24 @@ impl Tracing {
                 patience.as_secs()
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracer_is_named_once() {
+        let described = |executor: &str, version: &str, hindrance: Option<&str>| {
+            let hindrance = hindrance.map(str::to_owned);
+            let (executor, version) = (executor.to_owned(), version.to_owned());
+            Capability { executor, version, hindrance, probes: Vec::new() }.described()
+        };
+        assert_eq!(described("bpftrace", "bpftrace v0.17.0", None), "bpftrace v0.17.0");
+        assert_eq!(described("dtrace", "dtrace: Sun D 1.13", None), "dtrace: Sun D 1.13");
+        assert_eq!(described("simulated", "", None), "simulated");
+        assert_eq!(described("other", "1.0", None), "other 1.0");
+        assert_eq!(described("bpftrace", "bpftrace v0.17.0", Some("no rights")), "bpftrace: no rights");
     }
 }
