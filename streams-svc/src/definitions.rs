@@ -1,7 +1,7 @@
 //! The triggers, pipelines and settings in force, and their exchange while everything runs.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -61,6 +61,7 @@ impl Definitions {
 
     fn first(file: Option<PathBuf>, reading: Reading, config: &Config) -> Self {
         let Reading { part, digest } = reading;
+        tell(&part.warnings);
         let first = Loaded { part: overridden(part, config), generation: 0, digest };
         Self {
             file,
@@ -87,6 +88,7 @@ impl Definitions {
     /// Puts in force what was read, as a whole.
     pub fn put_in_force(&self, reading: Reading) -> Arc<Loaded> {
         let Reading { part, digest } = reading;
+        tell(&part.warnings);
         let part = overridden(part, &self.config);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(Loaded { part, generation: current.generation + 1, digest });
@@ -108,6 +110,14 @@ fn read(file: &Path) -> Result<Reading, yaml::Error> {
         before = after;
     }
     Ok(Reading { part, digest: before })
+}
+
+/// Logs what is odd in the files. What was odd the last time was told then: a start reads them twice.
+fn tell(warnings: &[String]) {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    warnings.iter().filter(|warning| !told.contains(warning)).for_each(|warning| log::warn!("{warning}"));
+    warnings.clone_into(&mut told);
 }
 
 /// Of the contents. One that cannot be read any more is as good as none: it was read a moment ago.

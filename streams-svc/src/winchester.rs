@@ -41,6 +41,8 @@ pub struct StreamsPart {
     pub trim: Option<Trim>,
     /// Clock service that tells the present time of a replay.
     pub time_sync_endpoint: Option<String>,
+    /// What is odd in the files, and no reason to refuse them.
+    pub warnings: Vec<String>,
     /// The files all this was read from.
     pub files: Vec<PathBuf>,
 }
@@ -66,6 +68,7 @@ impl Default for StreamsPart {
             purge_completed_streams: true,
             trim: None,
             time_sync_endpoint: None,
+            warnings: Vec::new(),
             files: Vec::new(),
         }
     }
@@ -90,9 +93,10 @@ impl StreamsPart {
         let pipeline_file = settings.file("pipeline_config")?;
         let triggers = trigger_file.as_deref().map(triggers::load);
         let pipelines = pipeline_file.as_deref().map(|file| pipeline::load(file, &handlers));
+        let (triggers, unknown) = triggers.transpose()?.unwrap_or_default();
         let default = Self::default();
-        let part = Self {
-            triggers: triggers.transpose()?.unwrap_or_default(),
+        let mut part = Self {
+            triggers,
             pipelines: pipelines.transpose()?.unwrap_or_default(),
             statistics_period: settings.seconds("statistics_period", default.statistics_period)?,
             pipeline_worker_batch_size: settings
@@ -104,24 +108,26 @@ impl StreamsPart {
                 .truth("purge_completed_streams", default.purge_completed_streams)?,
             trim: settings.trim()?,
             time_sync_endpoint: settings.text("time_sync_endpoint")?.map(str::to_owned),
+            warnings: unknown.iter().map(ToString::to_string).collect(),
             files: [Some(path.to_owned()), trigger_file, pipeline_file].into_iter().flatten().collect(),
         };
-        part.warn_of_missing_pipelines();
+        part.warnings.extend(part.missing_pipelines());
         Ok(part)
     }
 
     /// A trigger whose pipeline does not exist is no fault: its streams will be in error.
-    fn warn_of_missing_pipelines(&self) {
+    fn missing_pipelines(&self) -> Vec<String> {
+        let mut missing = Vec::new();
         for trigger in self.triggers.iter() {
             for pipeline in [trigger.fire_pipeline(), trigger.expire_pipeline()].into_iter().flatten() {
                 if self.pipelines.get(pipeline).is_none() {
-                    log::warn!(
-                        "trigger '{}' names pipeline '{pipeline}', which is not defined",
-                        trigger.name()
-                    );
+                    let name = trigger.name();
+                    missing
+                        .push(format!("trigger '{name}' names pipeline '{pipeline}', which is not defined"));
                 }
             }
         }
+        missing
     }
 }
 
@@ -246,6 +252,31 @@ mod tests {
             assert!(part.triggers.get("test_trigger").is_some());
             assert_eq!(part.pipelines.names().collect::<Vec<_>>(), ["test_expire_pipeline", "test_pipeline"]);
         }
+    }
+
+    #[test]
+    fn unknown_keys_of_triggers_are_accepted_and_told_with_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "- name: t\n  distingished_by: [instance_id]\n  expiration: $last + 1h\n  fire_pipeline: p\n  \
+                    fire_criteria: []\n  match_criteria:\n  - event_type: a\n  - event_typ: b\n    7: x\n";
+        fs::write(folder.path().join("t.yaml"), text).unwrap();
+        let settings = folder.path().join("winchester.yaml");
+        fs::write(&settings, "trigger_definitions: t.yaml\n").unwrap();
+        let part = StreamsPart::load(&settings).unwrap();
+        assert!(part.triggers.get("t").is_some());
+        let file = folder.path().join("t.yaml").display().to_string();
+        assert_eq!(
+            part.warnings,
+            [
+                format!("{file}:2: trigger 't': distingished_by: unknown key, which counts for nothing"),
+                format!(
+                    "{file}:8: trigger 't': match_criteria[1].event_typ: unknown key, which counts for nothing"
+                ),
+                format!("{file}:9: trigger 't': match_criteria[1].7: unknown key, which counts for nothing"),
+                "trigger 't' names pipeline 'p', which is not defined".to_owned(),
+            ]
+        );
+        assert!(load(&format!("config_path: etc\n{FILES}")).unwrap().warnings.is_empty());
     }
 
     #[test]

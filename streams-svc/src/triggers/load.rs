@@ -1,6 +1,7 @@
 //! From `triggers.yaml` to [`Triggers`]. Every refusal names file, line, trigger and key.
 //!
-//! Keys nobody knows are ignored, as the original does: its own sample has a misspelt one.
+//! Keys nobody knows are ignored, as the original does: its own sample has a misspelt one. They are told, though: a
+//! trigger whose `distinguished_by` is misspelt puts every event into one stream.
 
 use std::collections::HashSet;
 use std::fmt::{self, Display};
@@ -26,12 +27,36 @@ const MAX_FIRE_DELAY_SECS: f64 = 100.0 * 365.0 * 86_400.0;
 /// Longest name of a trigger: as event types had in the original's tables (streams-events-v1.md, section 8).
 const MAX_NAME_CHARS: usize = 255;
 
-/// Reads a file of trigger definitions.
+/// Keys of a trigger (streams-events-v1.md, section 11).
+const TRIGGER_KEYS: [&str; 10] = [
+    "name",
+    "debug_level",
+    "distinguished_by",
+    "expiration",
+    "fire_pipeline",
+    "expire_pipeline",
+    "fire_delay",
+    "fire_criteria",
+    "match_criteria",
+    "load_criteria",
+];
+
+/// Keys of a trigger that hold lists of criteria.
+const CRITERIA_LISTS: [&str; 3] = ["match_criteria", "fire_criteria", "load_criteria"];
+
+/// Keys of a criteria.
+const CRITERIA_KEYS: [&str; 5] = ["event_type", "number", "timestamp", "map_distinguished_by", "traits"];
+
+/// Most unknown keys of a file that are told.
+const MAX_UNKNOWN: usize = 20;
+
+/// Reads a file of trigger definitions; also tells keys that nobody knows, which count for nothing.
 ///
 /// # Errors
 /// [`Error`] if the file cannot be read or a definition is wrong.
-pub fn load(path: &Path) -> Result<Triggers, Error> {
-    triggers(&yaml::load(path)?)
+pub fn load(path: &Path) -> Result<(Triggers, Vec<Error>), Error> {
+    let root = yaml::load(path)?;
+    Ok((triggers(&root)?, unknown_keys(&root)))
 }
 
 /// Reads trigger definitions from a text; `file` is the name that errors show.
@@ -59,6 +84,18 @@ fn triggers(root: &Node) -> Result<Triggers, Error> {
         triggers.push(Arc::new(trigger));
     }
     Ok(Triggers(triggers))
+}
+
+/// The keys of definitions that are good otherwise which nobody knows, each with its place.
+fn unknown_keys(root: &Node) -> Vec<Error> {
+    let unknown = root.as_list().unwrap_or_default().iter().flat_map(|trigger| {
+        let name = trigger.get("name").and_then(scalar_text).unwrap_or_default();
+        let place = Place { node: trigger, way: format!("trigger '{name}': ") };
+        let lists = CRITERIA_LISTS.into_iter().filter_map(|key| place.get(key)?.items().ok());
+        let criteria: Vec<Error> = lists.flatten().flat_map(|one| one.unknown(&CRITERIA_KEYS)).collect();
+        place.unknown(&TRIGGER_KEYS).into_iter().chain(criteria)
+    });
+    unknown.take(MAX_UNKNOWN).collect()
 }
 
 /// A node and the way to it, for refusals.
@@ -105,6 +142,17 @@ impl<'a> Place<'a> {
             Ok((key, Place { node, way }))
         };
         entries.iter().map(entry).collect()
+    }
+
+    /// What to tell of keys that are not among the known.
+    fn unknown(&self, known: &[&str]) -> Vec<Error> {
+        let keys = self.node.as_map().unwrap_or_default().iter().map(|(key, _)| key);
+        let unknown = keys.filter(|key| !key.as_str().is_some_and(|key| known.contains(&key)));
+        let told = unknown.map(|key| {
+            let shown: String = scalar_text(key).unwrap_or_default().chars().take(80).collect();
+            key.error(format_args!("{}: unknown key, which counts for nothing", self.way_to(&shown)))
+        });
+        told.collect()
     }
 
     /// A name; numbers are taken as they are written.
