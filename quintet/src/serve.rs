@@ -83,9 +83,17 @@ fn first_steps(url: &str, common: &Common) -> String {
         }
         Some(AuthMode::Secure) => {
             let file = shared::secrets::path(common, "admin_token");
-            // The other terminal may be in another folder.
-            let file = std::path::absolute(&file).unwrap_or(file);
-            let login = format!(r#" -H "Authorization: Bearer $(cat '{}')""#, file.display());
+            let login = if file.exists() {
+                // The other terminal may be in another folder.
+                let file = std::path::absolute(&file).unwrap_or(file);
+                format!(r#" -H "Authorization: Bearer $(cat '{}')""#, file.display())
+            } else {
+                // Asks for the password; the token is in the folder of another start.
+                format!(
+                    " -u {}",
+                    common.auth.admin_user.as_deref().unwrap_or(shared::secrets::DEFAULT_ADMIN_USER)
+                )
+            };
             (login.clone(), login)
         }
     };
