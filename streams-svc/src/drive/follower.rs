@@ -82,7 +82,11 @@ impl Follower {
             let outcome = tokio::select! { () = stop.stopped() => break, outcome = round => outcome };
             match outcome {
                 Ok(_count) => {
-                    self.state.following.succeeded(self.state.clock.now());
+                    if self.mine.is_empty() {
+                        self.state.following.rested();
+                    } else {
+                        self.state.following.succeeded(self.state.clock.now());
+                    }
                     failures = 0;
                 }
                 Err(cause) => {

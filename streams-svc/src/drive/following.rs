@@ -17,6 +17,8 @@ enum Looks {
     None,
     /// The last one succeeded.
     Good,
+    /// None, for other replicas hold all parts of the feed.
+    Idle,
     /// All since this time failed, the last one of this cause.
     Bad(DateTime<Utc>, String),
 }
@@ -39,11 +41,16 @@ impl Following {
         self.put(|_before| Looks::Good);
     }
 
+    /// There is nothing to look for: all parts of the feed are other replicas'.
+    pub(super) fn rested(&self) {
+        self.put(|_before| Looks::Idle);
+    }
+
     /// A look failed.
     pub(super) fn failed(&self, now: DateTime<Utc>, cause: String) {
         self.put(|before| match before {
             Looks::Bad(since, _) => Looks::Bad(*since, cause),
-            Looks::None | Looks::Good => Looks::Bad(now, cause),
+            Looks::None | Looks::Good | Looks::Idle => Looks::Bad(now, cause),
         });
     }
 
@@ -58,6 +65,7 @@ impl Following {
         match &*self.looks.lock().unwrap_or_else(PoisonError::into_inner) {
             Looks::None => "not followed yet".to_owned(),
             Looks::Good => "ok".to_owned(),
+            Looks::Idle => "other replicas follow the feed".to_owned(),
             Looks::Bad(since, cause) => {
                 let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
                 format!("not followed since {since}: {cause}")
@@ -89,5 +97,10 @@ mod tests {
         assert_eq!(following.metric().get(), 60);
         following.succeeded(at(63));
         assert_eq!((following.report().as_str(), following.metric().get()), ("ok", 63));
+        following.rested();
+        assert_eq!(
+            (following.report().as_str(), following.metric().get()),
+            ("other replicas follow the feed", 63)
+        );
     }
 }
