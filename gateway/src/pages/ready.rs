@@ -16,8 +16,11 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Longest time one check may take.
+/// Longest time the gateway's own check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest time a replica may take; a check of its own that hangs takes it 2 s.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Most bytes of what a replica says.
 const ANSWER_BYTES: usize = 65_536;
@@ -120,7 +123,7 @@ async fn replica(pool: &Rc<Pool>, signed: &HeaderValue) -> Told {
     *request.uri_mut() = hyper::Uri::from_static("/readyz?verbose");
     request.headers_mut().insert(HOST, HeaderValue::from_static("gateway"));
     request.headers_mut().insert(identity::HEADER, signed.clone());
-    let told = tokio::time::timeout(CHECK_TIMEOUT, async {
+    let told = tokio::time::timeout(REPLICA_TIMEOUT, async {
         match pool.send(&mut Some(request), now).await {
             Attempt::Answered(answer) => {
                 let is_ready = answer.status().is_success();

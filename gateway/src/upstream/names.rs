@@ -21,12 +21,14 @@ pub(crate) struct Upstream {
     /// `host:port` of each base URL; empty when the service is not part of this installation.
     hosts: Arc<[String]>,
     replicas: watch::Sender<Replicas>,
+    unknown: Arc<Seldom>,
 }
 
 impl Upstream {
     fn new(service: Service, urls: &[String]) -> Self {
         let hosts = urls.iter().filter_map(|url| host(url)).collect();
-        Self { service, hosts, replicas: watch::Sender::new(Replicas::default()) }
+        let replicas = watch::Sender::new(Replicas::default());
+        Self { service, hosts, replicas, unknown: Arc::default() }
     }
 
     /// Whether any base URL is known.
@@ -55,9 +57,8 @@ impl Upstream {
             match tokio::net::lookup_host(host).await {
                 Ok(addresses) => found.extend(addresses),
                 Err(cause) => {
-                    static UNKNOWN: Seldom = Seldom::new();
                     let service = self.service.name();
-                    UNKNOWN
+                    self.unknown
                         .say(|held_back| log::warn!(held_back; "no address for {host} ({service}): {cause}"));
                 }
             }
