@@ -98,8 +98,9 @@ pub(crate) async fn forward(
     let download = match plan.class {
         Class::Stream => {
             let media = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-            let are_events = media.starts_with(b"text/event-stream");
-            Download::endless(source, lease, worker.stop.clone(), watching, are_events)
+            // Those of a run of dtrace have an end, and nobody comes again for the rest.
+            let is_feed = plan.service != Service::Dtrace && media.starts_with(b"text/event-stream");
+            Download::endless(source, lease, worker.stop.clone(), watching, is_feed)
         }
         Class::Quick | Class::Ingest | Class::Upload | Class::Socket => Download::new(source, lease, idle),
     };

@@ -56,18 +56,18 @@ impl Download {
         download
     }
 
-    /// An answer that goes on until somebody ends it. Server-sent events end well when the gateway stops, for their
-    /// readers come again; of anything else the end would seem to be there.
+    /// An answer that goes on until somebody ends it. A feed ends well when the gateway stops, for its readers come again;
+    /// of anything else the end would seem to be there.
     #[must_use]
     pub(crate) fn endless(
         source: Answer,
         lease: Lease,
         stop: Stop,
         watching: Option<Watching>,
-        are_events: bool,
+        is_feed: bool,
     ) -> Self {
         let cut = watching.as_ref().map(Watching::signal);
-        let stopped = move || (!are_events).then_some(BrokenBody::Stopping);
+        let stopped = move || (!is_feed).then_some(BrokenBody::Stopping);
         let ending: Pin<Box<dyn Future<Output = Ending>>> = Box::pin(async move {
             let Some(cut) = cut else {
                 stop.stopped().await;

@@ -51,22 +51,27 @@ async fn endless_answers_are_ended() {
     assert!(watched.is_ended().await && other.is_ended().await);
 }
 
-/// Who reads events comes again, and should not take a stop for a fault; half of anything else must not seem whole.
+/// Who reads a feed comes again, and should not take a stop for a fault; half of anything else must not seem whole.
 #[tokio::test]
-async fn events_end_well_and_other_answers_do_not() {
-    for (media, end) in [("text/event-stream", &b"0\r\n\r\n"[..]), ("application/json", b"")] {
-        let service = Service::new().await;
-        let gateway = Setup::default().service("streams", &service.url).start().await;
+async fn feeds_end_well_and_other_answers_do_not() {
+    const EVENTS: &str = "text/event-stream";
+    for (service, path, media, end) in [
+        ("streams", "/v1/streams/tail", EVENTS, &b"0\r\n\r\n"[..]),
+        ("streams", "/v1/streams/tail", "application/json", b""),
+        ("dtrace", "/dtrace/u/runs/r/events", EVENTS, b""),
+    ] {
+        let wire = Service::new().await;
+        let gateway = Setup::default().service(service, &wire.url).start().await;
         let mut reader = gateway.connect().await;
-        reader.send(get("/v1/streams/tail")).await;
-        let mut wire = service.accept().await;
+        reader.send(get(path)).await;
+        let mut wire = wire.accept().await;
         wire.message().await.unwrap();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {media}\r\ntransfer-encoding: chunked\r\n\r\n");
-        wire.send(head + "3\r\n{{}\r\n").await;
+        wire.send(head + "3\r\nabc\r\n").await;
         reader.head().await.unwrap();
         reader.chunk().await.unwrap();
         soon(gateway.running.stop()).await;
-        assert_eq!(reader.rest().await, end, "{media}");
+        assert_eq!(reader.rest().await, end, "{path} {media}");
     }
 }
 
