@@ -9,9 +9,6 @@ use std::collections::HashMap;
 /// Items of a list when the client names no limit.
 const DEFAULT_LIMIT: usize = 200;
 
-/// Pairs of one filter, at most: each is a query of its own to the database's planner.
-const MAX_PAIRS: usize = 64;
-
 /// A decoded query string.
 pub struct Query(HashMap<String, String>);
 
@@ -80,8 +77,8 @@ impl Query {
     /// `name:value;name:value`, blanks around both cut. Of one name the last pair counts.
     ///
     /// # Errors
-    /// A pair without colon or name, or with a NUL, which no stored text has; more than 64 pairs.
-    pub fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, String> {
+    /// A pair without colon or name, or with a NUL, which no stored text has; more than `most` pairs.
+    pub fn pairs(&self, name: &str, most: usize) -> Result<Vec<(String, String)>, String> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for text in split_pairs(self.get(name).unwrap_or("")) {
             let pair = text.split_once(':').filter(|_| !text.contains('\0'));
@@ -89,8 +86,8 @@ impl Query {
             let (key, value) = pair.ok_or_else(|| format!("{name}: expected name:value, got {text}"))?;
             pairs.retain(|(other, _)| other != key);
             pairs.push((key.to_owned(), value.to_owned()));
-            if pairs.len() > MAX_PAIRS {
-                return Err(format!("{name}: at most {MAX_PAIRS} pairs are taken"));
+            if pairs.len() > most {
+                return Err(format!("{name}: at most {most} pairs are taken"));
             }
         }
         Ok(pairs)
@@ -124,7 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
-        Query(HashMap::from([("traits".to_owned(), text.to_owned())])).pairs("traits")
+        Query(HashMap::from([("traits".to_owned(), text.to_owned())])).pairs("traits", 64)
     }
 
     #[test]

@@ -4,11 +4,14 @@ use crate::error::Error;
 use crate::model::{FlatFilter, TraitValue};
 use shared::stacktach::Query;
 
+/// Pairs of one filter, at most, as in v2: each is a query of its own to the database's planner.
+const MAX_PAIRS: usize = 64;
+
 /// What `GET /v1/events` asks for, `limit` events at most, and its count, which has no limit.
 pub(crate) fn filter(query: &Query, limit: usize) -> Result<FlatFilter, Error> {
     let date = |name| query.date(name).map_err(Error::Invalid);
     let (direction, mark) = query.mark().map_err(Error::Invalid)?;
-    let traits = query.pairs("traits").map_err(Error::Invalid)?;
+    let traits = query.pairs("traits", MAX_PAIRS).map_err(Error::Invalid)?;
     Ok(FlatFilter {
         event_type: query.get("event_name").map(str::to_owned),
         after: date("from_datetime")?,

@@ -6,6 +6,9 @@ use crate::engine::State;
 use crate::error::Error;
 use crate::store::{StreamFilter, wanted_terms};
 
+/// Most traits that a filter may name.
+const MAX_TRAITS: usize = 50;
+
 /// Whether `details`, or `detail`, is asked for: any text but a word for no.
 pub(super) fn has_details(query: &Query) -> bool {
     let word = query.get("details").or_else(|| query.get("detail")).unwrap_or("no");
@@ -20,7 +23,7 @@ pub(super) fn filter(query: &Query, limit: usize) -> Result<StreamFilter, Error>
     if name.is_some_and(|name| name.contains('\0')) {
         return Err(Error::Invalid("trigger_name contains a NUL character".to_owned()));
     }
-    let traits = query.pairs("distinguishing_traits").map_err(Error::Invalid)?;
+    let traits = query.pairs("distinguishing_traits", MAX_TRAITS).map_err(Error::Invalid)?;
     Ok(StreamFilter {
         older_than: date("older_than")?,
         younger_than: date("younger_than")?,
