@@ -118,7 +118,7 @@ fn load(conn: &mut DbConn) -> Result<(), StoreError> {
 fn newest(conn: &mut DbConn) -> Result<Vec<StoredEvent>, StoreError> {
     let order = Order::Generated(Direction::Descending, Direction::Ascending);
     let filter = EventFilter { order, limit: PAGE, ..EventFilter::default() };
-    store::list_events(conn, &Visibility::All, &filter)
+    Ok(store::list_events(conn, &Visibility::All, &filter)?.rows)
 }
 
 async fn answer(db: &Db, way: Way) -> HttpResponse {

@@ -152,7 +152,7 @@ fn list(
     Query {
         name,
         rows: Box::new(move |conn, run| {
-            store::list_events(conn, &visibility(run), &filter(run)).unwrap().len()
+            store::list_events(conn, &visibility(run), &filter(run)).unwrap().rows.len()
         }),
         target: Box::new(move |run| {
             let (caller, all) = match visibility(run) {
@@ -211,7 +211,7 @@ fn v1(
 ) -> Query {
     Query {
         name,
-        rows: Box::new(move |conn, run| store::list_flat_events(conn, &filter(run)).unwrap().len()),
+        rows: Box::new(move |conn, run| store::list_flat_events(conn, &filter(run)).unwrap().rows.len()),
         target: Box::new(move |run| (format!("/v1/events?limit=100{}", target(run)), "admin p u".into())),
     }
 }

@@ -97,6 +97,9 @@ pub enum Order {
     MessageId(Direction),
 }
 
+/// Bytes of events that one reading of a list takes into memory, and one event more. Of usual events they are some 5000.
+pub const PIECE_BYTES: usize = 16 << 20;
+
 /// What `GET /v2/events` asks for. All conditions hold together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventFilter {
@@ -116,6 +119,8 @@ pub struct EventFilter {
     pub marker: Option<String>,
     /// Most events to return.
     pub limit: usize,
+    /// Bytes of events after which reading ends although `limit` is not reached: a piece of the list.
+    pub bytes: usize,
 }
 
 impl Default for EventFilter {
@@ -130,6 +135,7 @@ impl Default for EventFilter {
             order: Order::Generated(Direction::Ascending, Direction::Ascending),
             marker: None,
             limit: 100,
+            bytes: PIECE_BYTES,
         }
     }
 }
@@ -151,6 +157,8 @@ pub struct FlatFilter {
     pub direction: Direction,
     /// Most events to return.
     pub limit: usize,
+    /// Bytes of events after which reading ends although `limit` is not reached: a piece of the list.
+    pub bytes: usize,
 }
 
 impl Default for FlatFilter {
@@ -164,6 +172,7 @@ impl Default for FlatFilter {
             mark: None,
             direction: Direction::Descending,
             limit: 200,
+            bytes: PIECE_BYTES,
         }
     }
 }

@@ -30,6 +30,17 @@ async fn script(server: &Server, text: &str) -> String {
     server.create(json!({ "name": "n", "script": text, "config": {"x": 1} })).await
 }
 
+/// A recorded run once all of it is written: its messages and its end come from two tasks.
+#[expect(clippy::indexing_slicing, reason = "a helper of tests")]
+async fn written(server: &Server, path: &str) -> Value {
+    loop {
+        let run = server.call("GET", path).send().await.json();
+        if !run["recorded"].is_null() && !run["ended"].is_null() {
+            return run;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_over_http_is_config_ticks_output_and_end() {
     let server = Server::faked();
@@ -174,9 +185,8 @@ async fn runs_outlive_their_script_for_those_who_may_see_them() {
     let runs = format!("/dtrace/{uuid}/runs");
     let streamed = server.call("POST", &format!("{runs}?record=true")).send().await;
     let path = format!("{runs}/{}", streamed.header("x-dtrace-run"));
-    while server.call("GET", &path).send().await.json()["recorded"].is_null() {}
-    let (list, run) =
-        (server.call("GET", &runs).send().await.json(), server.call("GET", &path).send().await.json());
+    let run = written(&server, &path).await;
+    let list = server.call("GET", &runs).send().await.json();
     assert_eq!(server.call("DELETE", &format!("/dtrace/{uuid}")).send().await.status, 204);
     assert_eq!(server.call("GET", &runs).send().await.json(), list);
     assert_eq!(list[0]["run"], json!(streamed.header("x-dtrace-run")));
@@ -207,10 +217,7 @@ async fn a_recorded_run_can_be_replayed_summed_up_and_removed() {
     let runs = format!("/dtrace/{uuid}/runs");
     let streamed = server.call("POST", &format!("{runs}?record=true")).send().await;
     let path = format!("{runs}/{}", streamed.header("x-dtrace-run"));
-    let mut run = server.call("GET", &path).send().await.json();
-    while run["recorded"].is_null() {
-        run = server.call("GET", &path).send().await.json();
-    }
+    let run = written(&server, &path).await;
     // 1 + 2 + 3 values between 4 and 7.
     assert_eq!(run["summary"], json!([{"keys": ["a"], "value": {"count": 6, "p50": 7, "p90": 7, "p99": 7}}]));
     let replayed = server.call("GET", &format!("{path}/events")).send().await;
@@ -237,10 +244,7 @@ async fn a_recording_ends_where_its_room_ends() {
     let uuid = script(&server, COUNTING).await;
     let streamed = server.call("POST", &format!("/dtrace/{uuid}/runs?record=true")).send().await;
     let path = format!("/dtrace/{uuid}/runs/{}", streamed.header("x-dtrace-run"));
-    let mut run = server.call("GET", &path).send().await.json();
-    while run["recorded"].is_null() {
-        run = server.call("GET", &path).send().await.json();
-    }
+    let run = written(&server, &path).await;
     assert_eq!(run["recorded"], json!(2));
 }
 

@@ -1,14 +1,16 @@
 //! `/v1/events`: lists, counts and single events in StackTach's form (streams-events-v1.md, sections 1, 2 and 6).
 
+use super::pieces;
 use super::query_v1::filter;
 use crate::config::Config;
 use crate::error::Error;
-use crate::store;
+use crate::model::FlatFilter;
+use crate::store::{self, StoreError};
 use crate::wire::v1::push_marked;
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
-use shared::db::{Db, Direction};
+use shared::db::{Db, DbConn, Direction, Piece};
 use shared::stacktach::Query;
 
 /// `/v1/events` and below, with and without a trailing slash.
@@ -31,29 +33,44 @@ fn readable(resource: Resource) -> Resource {
         .default_service(web::to(async || HttpResponse::MethodNotAllowed().insert_header(ALLOW).finish()))
 }
 
+/// The content type of a v1 JSON answer.
+const JSON: &str = "application/json; charset=utf-8";
+
 /// A v1 JSON answer.
 pub(crate) fn json(body: String) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json; charset=utf-8").body(body)
+    HttpResponse::Ok().content_type(JSON).body(body)
 }
 
 /// `GET /v1/events`: the events that meet all filters, newest in storage first unless the mark says otherwise.
 async fn list_events(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
     let query = Query::parse(req.query_string());
     let filter = filter(&query, query.limit(config.max_page).map_err(Error::Invalid)?)?;
-    let body = db.read(move |conn| {
-        let is_ascending = filter.direction == Direction::Ascending;
-        let events = store::list_flat_events(conn, &filter)?;
-        let mut body = String::from("[");
-        for (place, event) in events.iter().enumerate() {
-            if place > 0 {
-                body.push(',');
-            }
-            push_marked(&mut body, event.id, is_ascending, &event.members);
+    Ok(pieces::answer(&db, JSON, (true, filter), push_events).await?)
+}
+
+/// Adds the next events of a list; what is left of the limit goes on after the last one. Of the first piece the
+/// beginning is true.
+fn push_events(
+    conn: &mut DbConn,
+    (is_first, mut filter): (bool, FlatFilter),
+    body: &mut String,
+) -> Result<Option<(bool, FlatFilter)>, StoreError> {
+    let is_ascending = filter.direction == Direction::Ascending;
+    let Piece { rows: events, is_cut } = store::list_flat_events(conn, &filter)?;
+    body.push_str(if is_first { "[" } else { "" });
+    for (place, event) in events.iter().enumerate() {
+        if place > 0 || !is_first {
+            body.push(',');
         }
-        body.push(']');
-        Ok::<_, Error>(body)
-    });
-    Ok(json(body.await?))
+        push_marked(body, event.id, is_ascending, &event.members);
+    }
+    filter.limit -= events.len();
+    filter.mark = events.last().map(|event| event.id);
+    if is_cut && filter.limit > 0 {
+        return Ok(Some((false, filter)));
+    }
+    body.push(']');
+    Ok(None)
 }
 
 /// `GET /v1/events/count` in any letter case: how many events meet the filters; `limit` does not matter.

@@ -2,7 +2,7 @@
 
 use crate::engine::{FeedLag, Ingest};
 use crate::error::Error;
-use crate::model::Cursor;
+use crate::model::{Cursor, PIECE_BYTES};
 use crate::store;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -54,7 +54,7 @@ async fn read_feed(
     loop {
         commits.mark_unchanged();
         let read = db.read(move |conn| {
-            Ok::<_, Error>((store::list_feed(conn, after, limit)?, store::find_newest_id(conn)?))
+            Ok::<_, Error>((store::list_feed(conn, after, limit, PIECE_BYTES)?, store::find_newest_id(conn)?))
         });
         let (feed, newest) = read.await?;
         lag.note(feed.events.last().map_or(after, |(cursor, _)| *cursor), newest);

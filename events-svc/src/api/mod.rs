@@ -6,6 +6,7 @@ mod emitted;
 mod events_v1;
 mod feed;
 mod notifications;
+mod pieces;
 mod query_v1;
 mod v2;
 

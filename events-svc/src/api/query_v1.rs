@@ -20,6 +20,7 @@ pub(crate) fn filter(query: &Query, limit: usize) -> Result<FlatFilter, Error> {
         mark,
         direction,
         limit,
+        ..FlatFilter::default()
     })
 }
 

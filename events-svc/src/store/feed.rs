@@ -8,7 +8,7 @@ use crate::model::Cursor;
 use crate::schema::events;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl};
-use shared::db::{DbConn, DbError, SETTLED, Sql, continue_order};
+use shared::db::{DbConn, DbError, SETTLED, Sql, continue_order, load_piece};
 
 /// A piece of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +38,11 @@ struct Row {
     members: String,
 }
 
-/// Events committed after `after`, at most `limit`, oldest commit first.
+/// Events committed after `after`, at most `limit` and not many more bytes than `bytes`, oldest commit first.
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize) -> Result<Feed, StoreError> {
+pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize, bytes: usize) -> Result<Feed, StoreError> {
     let mut sql = Sql::new("SELECT xid, id, v1 AS members FROM events WHERE ");
     match conn {
         // xid is 0 in every row here: the primary key gives the order.
@@ -55,9 +55,9 @@ pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize) -> Result<Feed,
             .push(&format!(") AND {SETTLED} ORDER BY xid, id")),
     };
     sql.push(&format!(" LIMIT {limit}"));
-    let rows: Vec<Row> = load(conn, sql)?;
+    let piece = load_piece(conn, sql, bytes, |row: &Row| row.members.len())?;
     let place = |row: Row| (Cursor { xid: row.xid, id: row.id }, row.members);
-    Ok(Feed { events: rows.into_iter().map(place).collect() })
+    Ok(Feed { events: piece.rows.into_iter().map(place).collect() })
 }
 
 /// Lets new events come after all stored ones in the feed, whatever server their transactions ran on. To be called

@@ -12,14 +12,14 @@ use super::key::key;
 use super::page::{Page, Place, Seen, load_places};
 use super::read::{STORED, StoredEvent, load_stored};
 use super::{StoreError, interval::Interval};
-use crate::model::{EventFilter, Operator, Order, TraitFilter, Visibility};
+use crate::model::{EventFilter, Operator, Order, PIECE_BYTES, TraitFilter, Visibility};
 use shared::datetime::to_micros;
-use shared::db::{DbConn, Sql};
+use shared::db::{DbConn, Piece, Sql};
 
 /// Most events that are gathered from the trait index instead of scanned for.
 const GATHER: usize = 1000;
 
-/// Events that meet every condition, in order, at most `filter.limit`.
+/// Events that meet every condition, in order, at most `filter.limit`, and not many more bytes than `filter.bytes`.
 ///
 /// # Errors
 /// [`StoreError::MarkerNotFound`] when the marker is no event; it need not be visible to the caller.
@@ -27,7 +27,7 @@ pub fn list_events(
     conn: &mut DbConn,
     visibility: &Visibility,
     filter: &EventFilter,
-) -> Result<Vec<StoredEvent>, StoreError> {
+) -> Result<Piece<StoredEvent>, StoreError> {
     let after = filter.marker.as_deref().map(|id| find_marker(conn, id)).transpose()?;
     let mut page = Page::new(visibility, filter, after);
     if let Some(id) = &filter.message_id {
@@ -37,7 +37,7 @@ pub fn list_events(
     } else {
         page.scanned(conn)?;
     }
-    Ok(page.into_events())
+    Ok(page.into_piece())
 }
 
 /// One event, if the caller may see it.
@@ -50,7 +50,7 @@ pub fn find_event(
     message_id: &str,
 ) -> Result<Option<StoredEvent>, StoreError> {
     let filter = EventFilter { message_id: Some(message_id.to_owned()), limit: 1, ..EventFilter::default() };
-    Ok(list_events(conn, visibility, &filter)?.pop())
+    Ok(list_events(conn, visibility, &filter)?.rows.pop())
 }
 
 /// One event by its row's id: the cheapest read there is, the measure of the others in the benchmarks.
@@ -60,7 +60,7 @@ pub fn find_event(
 pub fn find_by_id(conn: &mut DbConn, id: i64) -> Result<Option<StoredEvent>, StoreError> {
     let mut sql = Sql::new(STORED);
     sql.push("events e WHERE e.id = ").bind(id);
-    Ok(load_stored(conn, sql)?.pop())
+    Ok(load_stored(conn, sql, PIECE_BYTES)?.rows.pop())
 }
 
 fn find_marker(conn: &mut DbConn, id: &str) -> Result<Seen, StoreError> {

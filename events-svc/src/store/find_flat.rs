@@ -10,7 +10,7 @@ use crate::model::{FlatFilter, Operator, TraitFilter, TraitValue};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 use shared::datetime::to_micros;
-use shared::db::{DbConn, Direction, Sql, complete_up_to};
+use shared::db::{DbConn, Direction, Piece, Sql, complete_up_to, load_piece};
 use std::collections::HashSet;
 
 /// Most events that are gathered from the trait index. Reading newest events instead visits about
@@ -20,27 +20,28 @@ const GATHER: usize = 20_000;
 /// Rows that one statement reads when the list is filtered afterwards.
 const CHUNK: usize = 1000;
 
-/// Events that meet every condition, at most `filter.limit`. An ascending list ends before the first id that is still
-/// under way, so that who goes on behind its last event misses none.
+/// Events that meet every condition, at most `filter.limit`, and not many more bytes than `filter.bytes`. An ascending
+/// list ends before the first id that is still under way, so that who goes on behind its last event misses none.
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_flat_events(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
+pub fn list_flat_events(conn: &mut DbConn, filter: &FlatFilter) -> Result<Piece<FlatEvent>, StoreError> {
     if filter.limit == 0 {
-        return Ok(Vec::new());
+        return Ok(Piece { rows: Vec::new(), is_cut: false });
     }
     match filter.direction {
         Direction::Descending => list(conn, filter),
         Direction::Ascending => {
             let complete = complete_up_to(conn, "events_id_seq")?;
-            let mut events = list(conn, filter)?;
-            events.retain(|event| event.id <= complete);
-            Ok(events)
+            let Piece { mut rows, is_cut } = list(conn, filter)?;
+            let read = rows.len();
+            rows.retain(|event| event.id <= complete);
+            Ok(Piece { is_cut: is_cut && rows.len() == read, rows })
         }
     }
 }
 
-fn list(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
+fn list(conn: &mut DbConn, filter: &FlatFilter) -> Result<Piece<FlatEvent>, StoreError> {
     if filter.traits.is_empty() {
         return list_by_columns(conn, filter);
     }
@@ -110,7 +111,7 @@ fn any_term((name, values): &(String, Vec<TraitValue>)) -> Sql {
     sql
 }
 
-fn list_by_columns(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
+fn list_by_columns(conn: &mut DbConn, filter: &FlatFilter) -> Result<Piece<FlatEvent>, StoreError> {
     let order = format!(" ORDER BY e.id {} LIMIT {}", filter.direction.word(), filter.limit);
     let mut sql = Sql::new("SELECT e.id, e.v1 AS members FROM events e WHERE ");
     if filter.event_type.is_none() && (filter.after.is_some() || filter.until.is_some()) {
@@ -123,7 +124,7 @@ fn list_by_columns(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEve
         push_columns(&mut sql, filter);
         sql.push(&order);
     }
-    load(conn, sql)
+    Ok(load_piece(conn, sql, filter.bytes, |event: &FlatEvent| event.members.len())?)
 }
 
 /// Ids of the events that meet all trait conditions which few enough events meet; `None` when none is such.
@@ -159,7 +160,7 @@ fn list_gathered(
     conn: &mut DbConn,
     filter: &FlatFilter,
     gathered: Gathered,
-) -> Result<Vec<FlatEvent>, StoreError> {
+) -> Result<Piece<FlatEvent>, StoreError> {
     let rest = filter.traits.iter().enumerate().filter(|(place, _)| !gathered.met.contains(place));
     let rest: Vec<_> = rest.map(|(_, values)| values.clone()).collect();
     let mut ids: Vec<i64> = gathered.ids.into_iter().collect();
@@ -167,23 +168,28 @@ fn list_gathered(
     if let Some(mark) = filter.mark {
         ids.retain(|id| filter.direction.turn(id.cmp(&mark)).is_gt());
     }
-    let mut events = Vec::new();
-    for chunk in ids.chunks(filter.limit.clamp(1, CHUNK)) {
-        if events.len() >= filter.limit {
-            break;
-        }
+    let mut taken = Taken::new(filter);
+    let mut left = ids.as_slice();
+    while !left.is_empty() && !taken.is_full() {
+        let (chunk, later) = left.split_at(left.len().min(filter.limit.clamp(1, CHUNK)));
         let mut sql = Sql::new(WITH_HEAD);
         sql.push("e.id").among(chunk.to_vec());
         push_columns(&mut sql, filter);
         sql.push(&format!(" ORDER BY e.id {}", filter.direction.word()));
-        take(&mut events, load(conn, sql)?, &rest, filter.limit);
+        let piece = load_piece(conn, sql, filter.bytes, WithHead::bytes)?;
+        let last = piece.rows.last().filter(|_| piece.is_cut).map(|row| row.id);
+        left = last.map_or(later, |last| {
+            let read = left.iter().position(|id| *id == last).map_or(chunk.len(), |place| place + 1);
+            left.get(read..).unwrap_or_default()
+        });
+        taken.add(piece.rows, &rest);
     }
-    Ok(events)
+    Ok(taken.into_piece())
 }
 
-fn list_scanned(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>, StoreError> {
+fn list_scanned(conn: &mut DbConn, filter: &FlatFilter) -> Result<Piece<FlatEvent>, StoreError> {
     let mut window = filter.clone();
-    let mut events = Vec::new();
+    let mut taken = Taken::new(filter);
     let patience = Patience::new();
     loop {
         patience.check()?;
@@ -191,12 +197,12 @@ fn list_scanned(conn: &mut DbConn, filter: &FlatFilter) -> Result<Vec<FlatEvent>
         sql.push("1 = 1");
         push_columns(&mut sql, &window);
         sql.push(&format!(" ORDER BY e.id {} LIMIT {CHUNK}", filter.direction.word()));
-        let rows: Vec<WithHead> = load(conn, sql)?;
-        let read = rows.len();
+        let Piece { rows, is_cut } = load_piece(conn, sql, filter.bytes, WithHead::bytes)?;
+        let is_end = !is_cut && rows.len() < CHUNK;
         window.mark = rows.last().map(|row| row.id);
-        take(&mut events, rows, &filter.traits, filter.limit);
-        if read < CHUNK || events.len() >= filter.limit {
-            return Ok(events);
+        taken.add(rows, &filter.traits);
+        if is_end || taken.is_full() {
+            return Ok(taken.into_piece());
         }
     }
 }
@@ -214,20 +220,50 @@ struct WithHead {
     head: String,
 }
 
-/// Adds the rows that meet `conditions` until `limit` is reached.
-fn take(
-    events: &mut Vec<FlatEvent>,
-    rows: Vec<WithHead>,
-    conditions: &[(String, Vec<TraitValue>)],
-    limit: usize,
-) {
-    let has = |head: &str, (name, values): &(String, Vec<TraitValue>)| {
+impl WithHead {
+    fn bytes(&self) -> usize {
+        self.members.len() + self.head.len()
+    }
+
+    fn has(&self, (name, values): &(String, Vec<TraitValue>)) -> bool {
         values.iter().any(|value| {
             let filter = TraitFilter { name: name.clone(), operator: Operator::Eq, value: value.clone() };
-            meets(head, &filter)
+            meets(&self.head, &filter)
         })
-    };
-    let met = rows.into_iter().filter(|row| conditions.iter().all(|condition| has(&row.head, condition)));
-    let wanted = limit.saturating_sub(events.len());
-    events.extend(met.take(wanted).map(|row| FlatEvent { id: row.id, members: row.members }));
+    }
+}
+
+/// A list in the making.
+struct Taken<'f> {
+    filter: &'f FlatFilter,
+    events: Vec<FlatEvent>,
+    /// Of the events.
+    bytes: usize,
+}
+
+impl<'f> Taken<'f> {
+    fn new(filter: &'f FlatFilter) -> Self {
+        Self { filter, events: Vec::new(), bytes: 0 }
+    }
+
+    fn is_full(&self) -> bool {
+        self.events.len() >= self.filter.limit || self.bytes >= self.filter.bytes
+    }
+
+    /// Adds the rows that meet `conditions` until it is full.
+    fn add(&mut self, rows: Vec<WithHead>, conditions: &[(String, Vec<TraitValue>)]) {
+        for row in rows {
+            if self.is_full() {
+                break;
+            }
+            if conditions.iter().all(|condition| row.has(condition)) {
+                self.bytes += row.members.len();
+                self.events.push(FlatEvent { id: row.id, members: row.members });
+            }
+        }
+    }
+
+    fn into_piece(self) -> Piece<FlatEvent> {
+        Piece { is_cut: self.bytes >= self.filter.bytes, rows: self.events }
+    }
 }

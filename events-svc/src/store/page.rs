@@ -7,7 +7,7 @@ use super::{StoreError, term};
 use crate::model::{EventFilter, Operator, Order, TraitFilter, Visibility};
 use diesel::sql_types::BigInt;
 use diesel::{Queryable, RunQueryDsl};
-use shared::db::{DbConn, Direction, Sql};
+use shared::db::{DbConn, Direction, Piece, Sql};
 use shared::on_backend;
 
 /// Fewest and most rows that one statement of a filtered scan reads.
@@ -69,9 +69,14 @@ pub(super) struct Page<'f> {
     /// On traits, checked on the stored text.
     residual: Vec<TraitFilter>,
     events: Vec<StoredEvent>,
+    /// Of the events.
+    bytes: usize,
     patience: Patience,
     /// Chunks read so far; they grow while conditions leave little of them.
     chunks: u32,
+    /// Most rows that the next statement reads: few after one that was cut, because a database sends all the same what
+    /// is not read.
+    most_rows: usize,
 }
 
 impl<'f> Page<'f> {
@@ -82,13 +87,15 @@ impl<'f> Page<'f> {
             after,
             residual: filter.traits.clone(),
             events: Vec::new(),
+            bytes: 0,
             patience: Patience::new(),
             chunks: 0,
+            most_rows: usize::MAX,
         }
     }
 
-    pub(super) fn into_events(self) -> Vec<StoredEvent> {
-        self.events
+    pub(super) fn into_piece(self) -> Piece<StoredEvent> {
+        Piece { is_cut: self.bytes >= self.filter.bytes, rows: self.events }
     }
 
     /// The event with this message id, if it meets the conditions.
@@ -96,7 +103,8 @@ impl<'f> Page<'f> {
         let mut sql = self.statement("events e", "e.generated", Columns::Checked);
         self.push_after(&mut sql);
         sql.push(" AND e.message_id = ").bind(key(message_id));
-        self.keep(load_stored(conn, sql)?);
+        let found = self.load(conn, sql)?;
+        self.keep(found.rows);
         Ok(())
     }
 
@@ -110,9 +118,23 @@ impl<'f> Page<'f> {
         while !rest.is_empty() && self.wanted() > 0 {
             self.patience.check()?;
             let (chunk, later) = rest.split_at(self.chunk_end(rest));
-            let mut rows = self.rows_at(conn, chunk)?;
-            self.sort(&mut rows);
-            self.keep(rows);
+            let mut piece = self.rows_at(conn, chunk)?;
+            if piece.is_cut && chunk.len() > 1 {
+                // Too large to be put in order here: fewer of them, or in the order of an index.
+                match (self.filter.order, chunk) {
+                    (Order::MessageId(direction), _) => return self.scan_ids(conn, direction),
+                    (Order::Generated(_, by_id), [first, .., last]) if first.generated == last.generated => {
+                        let after = self.after.clone().filter(|seen| seen.generated == first.generated);
+                        let after = after.map(|seen| seen.message_id);
+                        self.scan_instant(conn, &Driver::Events, by_id, first.generated, after)?;
+                        rest = later;
+                    }
+                    (Order::Generated(..), _) => {}
+                }
+                continue;
+            }
+            self.sort(&mut piece.rows);
+            self.keep(piece.rows);
             rest = later;
         }
         Ok(())
@@ -202,25 +224,40 @@ impl<'f> Page<'f> {
         }
     }
 
+    /// Runs a statement, up to the bytes of a piece.
+    fn load(&mut self, conn: &mut DbConn, sql: Sql) -> Result<Piece<StoredEvent>, StoreError> {
+        let piece = load_stored(conn, sql, self.filter.bytes)?;
+        self.most_rows = match piece.is_cut {
+            true => (self.most_rows.min(piece.rows.len()) / 2).max(1),
+            false => self.most_rows.saturating_mul(2),
+        };
+        Ok(piece)
+    }
+
     fn wanted(&self) -> usize {
-        self.filter.limit.saturating_sub(self.events.len())
+        if self.bytes >= self.filter.bytes { 0 } else { self.filter.limit.saturating_sub(self.events.len()) }
     }
 
     /// Rows that the next statement reads: what is missing, and more when many will not meet the conditions.
     fn chunk(&self) -> usize {
         if self.residual.is_empty() && self.chunks == 0 {
-            return self.wanted();
+            return self.wanted().min(self.most_rows);
         }
         let grown = self.wanted().saturating_mul(2 << self.chunks.min(5));
-        grown.clamp(*CHUNK.start(), *CHUNK.end().max(&self.wanted()))
+        grown.clamp(*CHUNK.start(), *CHUNK.end().max(&self.wanted())).min(self.most_rows)
     }
 
-    /// Keeps the rows that meet the conditions on traits, up to the limit.
+    /// Keeps the rows that meet the conditions on traits, as long as more are wanted.
     fn keep(&mut self, rows: Vec<StoredEvent>) {
-        let wanted = self.wanted();
-        let residual = &self.residual;
-        let met = rows.into_iter().filter(|row| residual.iter().all(|condition| meets(&row.head, condition)));
-        self.events.extend(met.take(wanted));
+        for row in rows {
+            if self.wanted() == 0 {
+                break;
+            }
+            if self.residual.iter().all(|condition| meets(&row.head, condition)) {
+                self.bytes += row.bytes();
+                self.events.push(row);
+            }
+        }
     }
 
     /// Puts rows in the order of the list.
@@ -237,15 +274,15 @@ impl<'f> Page<'f> {
     }
 
     /// The events at these places that meet the conditions on columns.
-    fn rows_at(&self, conn: &mut DbConn, places: &[Place]) -> Result<Vec<StoredEvent>, StoreError> {
+    fn rows_at(&mut self, conn: &mut DbConn, places: &[Place]) -> Result<Piece<StoredEvent>, StoreError> {
         if places.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Piece { rows: Vec::new(), is_cut: false });
         }
         let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
         let mut sql = self.statement("events e", "e.generated", Columns::Checked);
         self.push_after(&mut sql);
         sql.push(" AND e.id").among(ids);
-        load_stored(conn, sql)
+        self.load(conn, sql)
     }
 
     /// How many gathered places to read next: enough for the page, and never part of those of one instant, whose
@@ -254,7 +291,8 @@ impl<'f> Page<'f> {
         if let Order::MessageId(_) = self.filter.order {
             return places.len();
         }
-        let enough = self.wanted().clamp(*CHUNK.start(), *CHUNK.end()).min(places.len());
+        let enough = self.wanted().clamp(*CHUNK.start(), *CHUNK.end());
+        let enough = enough.min(self.most_rows).min(places.len());
         let last = places.get(enough.saturating_sub(1)).map(|place| place.generated);
         let ties = places.iter().skip(enough).take_while(|place| Some(place.generated) == last).count();
         enough + ties
@@ -267,8 +305,8 @@ impl<'f> Page<'f> {
             let mut sql = self.statement("events e", "e.generated", Columns::Chosen);
             self.push_after(&mut sql);
             sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", direction.word()));
-            let rows = load_stored(conn, sql)?;
-            let is_end = rows.len() < chunk;
+            let Piece { rows, is_cut } = self.load(conn, sql)?;
+            let is_end = !is_cut && rows.len() < chunk;
             self.after = rows.last().map(Seen::from);
             self.keep(rows);
             if is_end {
@@ -319,37 +357,35 @@ impl<'f> Page<'f> {
     /// The next rows in the order of time. The narrow indexes give places; whole rows are read by those, so that no
     /// merge and, on PostgreSQL, no join has to carry them. SQLite's join is a walk that carries nothing.
     fn read_chunk(
-        &self,
+        &mut self,
         conn: &mut DbConn,
         driver: &Driver,
         by_time: Direction,
         after: Option<i64>,
     ) -> Result<Chunk, StoreError> {
-        let size = self.chunk() + 1;
+        let (size, filter) = (self.chunk() + 1, self.filter);
         let end = |generated: &str| format!(" ORDER BY {generated} {} LIMIT {size}", by_time.word());
         let bounds = |sql: &mut Sql, generated: &str| {
-            push_time_bounds(sql, generated, self.filter);
+            push_time_bounds(sql, generated, filter);
             if let Some(after) = after {
                 sql.push(&format!(" AND {generated} {} ", by_time.beyond())).bind(after);
             }
         };
-        let whole = |conn: &mut DbConn, mut sql: Sql, generated: &str| {
+        let whole = |page: &mut Self, conn: &mut DbConn, mut sql: Sql, generated: &str| {
             bounds(&mut sql, generated);
             sql.push(&end(generated));
-            let rows = load_stored(conn, sql)?;
+            let Piece { rows, is_cut } = page.load(conn, sql)?;
             let instants: Vec<i64> = rows.iter().map(|row| row.generated).collect();
-            Ok(Chunk { is_end: rows.len() < size, rows, instants })
+            Ok(Chunk { is_end: !is_cut && rows.len() < size, rows, instants })
         };
-        let places = match (driver, &mut *conn) {
+        let mut places = match (driver, &mut *conn) {
             (Driver::Events, _) => {
-                return whole(
-                    conn,
-                    self.statement("events e", "e.generated", Columns::Chosen),
-                    "e.generated",
-                );
+                let sql = self.statement("events e", "e.generated", Columns::Chosen);
+                return whole(self, conn, sql, "e.generated");
             }
             (Driver::Term(condition), DbConn::Sqlite(_)) => {
-                return whole(conn, self.term_statement(condition), "t.generated");
+                let sql = self.term_statement(condition);
+                return whole(self, conn, sql, "t.generated");
             }
             (Driver::Term(condition), DbConn::Postgres(_)) => {
                 let mut sql = Sql::new("SELECT event_id, generated FROM trait_index WHERE term = ");
@@ -370,9 +406,17 @@ impl<'f> Page<'f> {
                 load_places(conn, sql)?
             }
         };
-        let rows = self.rows_at(conn, &places)?;
-        let instants = places.iter().map(|place| place.generated).collect();
-        Ok(Chunk { rows, instants, is_end: places.len() < size })
+        let mut is_end = places.len() < size;
+        loop {
+            let Piece { rows, is_cut } = self.rows_at(conn, &places)?;
+            if !is_cut || places.len() == 1 {
+                let instants = places.iter().map(|place| place.generated).collect();
+                return Ok(Chunk { rows, instants, is_end });
+            }
+            // Those that were read are any of them, not the first.
+            places.truncate(places.len() / 2);
+            is_end = false;
+        }
     }
 
     /// Reads the events of one instant in the order of their message ids.
@@ -403,8 +447,8 @@ impl<'f> Page<'f> {
                 sql.push(&format!(" AND e.message_id {} ", by_id.beyond())).bind(after.as_str());
             }
             sql.push(&format!(" ORDER BY e.message_id {} LIMIT {chunk}", by_id.word()));
-            let rows = load_stored(conn, sql)?;
-            let is_end = rows.len() < chunk;
+            let Piece { rows, is_cut } = self.load(conn, sql)?;
+            let is_end = !is_cut && rows.len() < chunk;
             after = rows.last().map(|row| row.message_id.clone());
             self.keep(rows);
             if is_end {

@@ -5,7 +5,7 @@ use crate::model::{Operator, TraitFilter, TraitValue};
 use crate::wire::v2::{trait_head, type_name};
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Queryable, QueryableByName, RunQueryDsl};
-use shared::db::{DbConn, Sql};
+use shared::db::{DbConn, Piece, Sql, load_piece};
 use shared::on_backend;
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
@@ -24,6 +24,13 @@ pub struct StoredEvent {
 
 /// Types of the columns of [`STORED`].
 pub(super) type StoredColumns = (BigInt, BigInt, Text, Text, Text);
+
+impl StoredEvent {
+    /// Its size in memory and in an answer.
+    pub(super) fn bytes(&self) -> usize {
+        self.head.len() + self.raw.len()
+    }
+}
 
 /// A stored event in its v1 form.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -68,10 +75,13 @@ where
     Ok(on_backend!(conn, c => sql.load::<R>(c))?)
 }
 
-/// Runs a statement that reads [`STORED`].
-pub(super) fn load_stored(conn: &mut DbConn, sql: Sql) -> Result<Vec<StoredEvent>, StoreError> {
-    let sql = sql.typed::<StoredColumns>();
-    Ok(on_backend!(conn, c => sql.load::<StoredEvent>(c))?)
+/// Runs a statement that reads [`STORED`], up to so many bytes.
+pub(super) fn load_stored(
+    conn: &mut DbConn,
+    sql: Sql,
+    bytes: usize,
+) -> Result<Piece<StoredEvent>, StoreError> {
+    Ok(load_piece(conn, sql.typed::<StoredColumns>(), bytes, StoredEvent::bytes)?)
 }
 
 /// Whether the stored text of an event meets a condition on a trait.

@@ -2,10 +2,10 @@
 
 use super::read::{load, value_text};
 use super::{StoreError, key::key};
-use crate::model::TraitDescription;
+use crate::model::{PIECE_BYTES, TraitDescription};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
-use shared::db::{DbConn, Sql};
+use shared::db::{DbConn, Sql, load_piece};
 use std::collections::BTreeSet;
 
 /// Names of the types that stored events have, sorted.
@@ -58,7 +58,7 @@ fn rank(kind: &str) -> usize {
 
 /// Values of one trait over the events of a type, in the order of storage, from the event after `after` on.
 ///
-/// `rows` events are read; the second part of the answer is the id to go on after, `None` at the end.
+/// At most `rows` events are read; the second part of the answer is the id to go on after, `None` at the end.
 ///
 /// # Errors
 /// When the database fails.
@@ -71,10 +71,11 @@ pub fn list_trait_values(
 ) -> Result<(Vec<String>, Option<i64>), StoreError> {
     let mut sql = Sql::new("SELECT id, v2 AS text FROM events WHERE event_type = ");
     sql.bind(key(event_type)).push(" AND id > ").bind(after).push(&format!(" ORDER BY id LIMIT {rows}"));
-    let events: Vec<Numbered> = load(conn, sql)?;
-    let next = if events.len() < rows { None } else { events.last().map(|event| event.id) };
+    let events = load_piece(conn, sql, PIECE_BYTES, |event: &Numbered| event.text.len())?;
+    let is_end = !events.is_cut && events.rows.len() < rows;
+    let next = events.rows.last().filter(|_| !is_end).map(|event| event.id);
     let value = |event: &Numbered| value_text(&event.text, &description.name, &description.kind);
-    Ok((events.iter().filter_map(value).collect(), next))
+    Ok((events.rows.iter().filter_map(value).collect(), next))
 }
 
 #[derive(QueryableByName)]

@@ -1,7 +1,7 @@
 //! The feed: everything once, in commit order.
 
 use crate::common::{Fixture, event, text};
-use events_svc::model::FlatFilter;
+use events_svc::model::{FlatFilter, PIECE_BYTES};
 use events_svc::store::{continue_feed, list_feed, list_flat_events, prepare, put_events};
 use shared::db::{DbConn, DbError, Direction};
 
@@ -49,14 +49,14 @@ async fn a_row_committed_late_is_not_lost() {
     let (slow, fast) = (batch("slow"), batch("fast"));
     let db = fixture.database.db.clone();
     let read = |conn: &mut DbConn, after| {
-        let events = list_feed(conn, after, 10).unwrap().events;
+        let events = list_feed(conn, after, 10, PIECE_BYTES).unwrap().events;
         let ids: Vec<String> =
             events.iter().map(|(_, members)| members.contains("slow").to_string()).collect();
         (ids, events.last().map_or(after, |(cursor, _)| *cursor))
     };
     let list = |conn: &mut DbConn, direction| {
         let filter = FlatFilter { direction, limit: 10, ..FlatFilter::default() };
-        list_flat_events(conn, &filter).unwrap().len()
+        list_flat_events(conn, &filter).unwrap().rows.len()
     };
     if matches!(db.target(), shared::db::Target::Sqlite { .. }) {
         return; // One writer at a time: the race cannot happen.

@@ -1,13 +1,16 @@
-//! The v2 list against a plain model of the contract: every way of reading must give the same pages.
+//! The lists against a plain model of the contract: every way of reading must give the same pages.
 
 use crate::common::{Fixture, event, text};
 use events_svc::model::TraitValue::Integer;
-use events_svc::model::{Event, EventFilter, Operator, Order, TraitFilter, TraitValue, Visibility};
-use events_svc::store::{StoreError, list_events};
+use events_svc::model::{
+    Event, EventFilter, FlatFilter, Operator, Order, PIECE_BYTES, TraitFilter, TraitValue, Visibility,
+};
+use events_svc::store::{StoreError, list_events, list_flat_events};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use shared::db::Direction::{Ascending, Descending};
+use shared::db::Piece;
 use std::cmp::Ordering;
 
 const EVENTS: usize = 250;
@@ -69,9 +72,19 @@ fn some_filter(random: &mut StdRng) -> (Visibility, EventFilter) {
         traits: (0..conditions).map(|_| condition(random)).collect(),
         order,
         marker: None,
-        limit: random.random_range(1..9),
+        limit: some_limit(random),
+        bytes: some_bytes(random),
     };
     (visibility, filter)
+}
+
+fn some_limit(random: &mut StdRng) -> usize {
+    if random.random_bool(0.8) { random.random_range(1..9) } else { EVENTS }
+}
+
+/// Room for one event, for some, for all.
+fn some_bytes(random: &mut StdRng) -> usize {
+    [1, 700, 3000, PIECE_BYTES, PIECE_BYTES].choose(random).copied().unwrap_or(PIECE_BYTES)
 }
 
 /// What the contract says, event by event.
@@ -142,19 +155,83 @@ async fn pages_are_those_of_the_model_for_every_filter_order_and_view() {
         let read = fixture.database.db.read(move |conn| {
             let (mut found, mut page) = (Vec::new(), filter.clone());
             loop {
-                let events = list_events(conn, &visibility, &page)?;
+                let Piece { rows: events, is_cut } = list_events(conn, &visibility, &page)?;
                 let texts = events.iter().map(|event| format!("{}null}}", event.head));
                 let ids = texts.map(|text| {
                     let event: serde_json::Value = serde_json::from_str(&text).unwrap();
                     event["message_id"].as_str().unwrap().to_owned()
                 });
                 found.extend(ids);
-                if events.len() < page.limit {
+                if events.len() < page.limit && !is_cut {
                     return Ok::<_, StoreError>(found);
                 }
                 page.marker = found.last().cloned();
             }
         });
         assert_eq!(read.await.unwrap(), expected, "{shown}");
+    }
+}
+
+fn some_flat_filter(random: &mut StdRng) -> FlatFilter {
+    let instant = |random: &mut StdRng| {
+        let minute = random.random_range(0..6);
+        random.random_bool(0.3).then(|| format!("2026-01-01T00:0{minute}:00").parse().unwrap())
+    };
+    let size = |random: &mut StdRng| {
+        let number: i64 = random.random_range(-3..4);
+        ("size".to_owned(), vec![text(&number.to_string()), Integer(number)])
+    };
+    FlatFilter {
+        event_type: random.random_bool(0.3).then(|| format!("t{}", random.random_range(0..3))),
+        after: instant(random),
+        until: instant(random),
+        traits: (0..random.random_range(0..3)).map(|_| size(random)).collect(),
+        mark: None,
+        direction: if random.random_bool(0.5) { Ascending } else { Descending },
+        limit: some_limit(random),
+        bytes: some_bytes(random),
+    }
+}
+
+#[actix_web::test]
+async fn flat_pages_are_those_of_the_model() {
+    let mut random = StdRng::seed_from_u64(8);
+    let events = some_events(&mut random);
+    let fixture = Fixture::new();
+    fixture.store(&events).await;
+    for _ in 0..QUERIES {
+        let filter = some_flat_filter(&mut random);
+        let has = |event: &Event, (name, values): &(String, Vec<TraitValue>)| {
+            event.traits.iter().any(|own| own.name == *name && values.contains(&own.value))
+        };
+        let is_wanted = |event: &&Event| {
+            filter.event_type.as_ref().is_none_or(|wanted| event.event_type == *wanted)
+                && filter.after.is_none_or(|after| event.generated > after)
+                && filter.until.is_none_or(|until| event.generated <= until)
+                && filter.traits.iter().all(|condition| has(event, condition))
+        };
+        let mut expected: Vec<&str> =
+            events.iter().filter(is_wanted).map(|event| event.message_id.as_str()).collect();
+        if filter.direction == Descending {
+            expected.reverse();
+        }
+        let mut page = filter.clone();
+        let read = fixture.database.db.read(move |conn| {
+            let mut found = Vec::new();
+            loop {
+                let Piece { rows, is_cut } = list_flat_events(conn, &page)?;
+                page.mark = rows.last().map(|event| event.id).or(page.mark);
+                let is_end = rows.len() < page.limit && !is_cut;
+                found.extend(rows.into_iter().map(|event| {
+                    let event: serde_json::Value =
+                        serde_json::from_str(&format!("{{{}}}", event.members)).unwrap();
+                    event["message_id"].as_str().unwrap().to_owned()
+                }));
+                if is_end {
+                    return Ok::<_, StoreError>(found);
+                }
+            }
+        });
+        assert_eq!(read.await.unwrap(), expected, "{filter:?}");
     }
 }

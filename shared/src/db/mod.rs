@@ -10,6 +10,7 @@ mod in_flight;
 mod manager;
 mod migrate;
 mod order;
+mod piece;
 mod pool;
 mod sql;
 mod statement;
@@ -21,6 +22,7 @@ pub use in_flight::complete_up_to;
 pub use manager::Target;
 pub use migrate::Migrations;
 pub use order::{SETTLED, continue_order};
+pub use piece::{Piece, load_piece};
 pub use sql::{Bind, Sql, Typed};
 pub use statement::{And, Statement, statement};
 

@@ -1,20 +1,15 @@
-//! Lists as answers: written piece by piece, so that a long one never stands in memory whole.
-//!
-//! The first piece is read before the answer begins, so that a fault still has its status. A list of one piece goes
-//! out with its length; a longer one is streamed, each piece one turn at the database.
+//! Lists and single events as answers, in JSON and XML.
 
 use super::accept::Representation;
 use super::error::Fault;
 use super::xml;
+use crate::api::pieces;
 use crate::model::TraitDescription;
 use crate::store::{StoreError, StoredEvent};
 use crate::wire::push_quoted;
 use crate::wire::v2::{push_event, push_trait};
 use actix_web::HttpResponse;
-use actix_web::web::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::db::{Db, DbConn};
-use std::future::ready;
 
 /// Events or values that one piece reads from the database.
 pub(super) const PIECE: usize = 1000;
@@ -120,54 +115,13 @@ where
     S: Send + 'static,
     F: Fn(&mut DbConn, S, &mut Items) -> Result<Option<S>, StoreError> + Clone + Send + 'static,
 {
-    let list = List { db: db.clone(), items: Items::open(to), turn };
-    let (first, rest) = list.piece(start).await?;
-    let mut answer = HttpResponse::Ok();
-    answer.content_type(to.content_type());
-    if rest.is_none() {
-        return Ok(answer.body(first));
-    }
-    let later = stream::try_unfold(rest, async |rest| {
-        let Some((list, state)) = rest else { return Ok(None) };
-        list.piece(state).await.map(Some)
-    });
-    // Too late for a status: the client sees the answer break off.
-    let later = later.inspect_err(|fault: &Fault| log::error!("an answer broke off: {fault:?}"));
-    Ok(answer.streaming(stream::once(ready(Ok(first))).chain(later).map_ok(Bytes::from)))
-}
-
-struct List<F> {
-    db: Db,
-    items: Items,
-    turn: F,
-}
-
-impl<F> List<F> {
-    /// Turns until there is text to send; the list comes back unless it has ended.
-    async fn piece<S>(self, mut state: S) -> Result<(String, Option<(Self, S)>), Fault>
-    where
-        S: Send + 'static,
-        F: Fn(&mut DbConn, S, &mut Items) -> Result<Option<S>, StoreError> + Clone + Send + 'static,
-    {
-        let Self { db, mut items, turn } = self;
-        loop {
-            let this_turn = turn.clone();
-            let read = db.read(move |conn| {
-                let next = this_turn(conn, state, &mut items)?;
-                Ok::<_, StoreError>((items, next))
-            });
-            let (read_items, next) = read.await?;
-            items = read_items;
-            let Some(next) = next else {
-                items.close();
-                return Ok((items.text, None));
-            };
-            // An empty piece would end the answer.
-            if !items.text.is_empty() {
-                let piece = std::mem::take(&mut items.text);
-                return Ok((piece, Some((Self { db, items, turn }, next))));
-            }
-            state = next;
+    let turn = move |conn: &mut DbConn, (mut items, state): (Items, S), text: &mut String| {
+        let next = turn(conn, state, &mut items)?;
+        if next.is_none() {
+            items.close();
         }
-    }
+        *text = std::mem::take(&mut items.text);
+        Ok(next.map(|next| (items, next)))
+    };
+    Ok(pieces::answer(db, to.content_type(), (Items::open(to), start), turn).await?)
 }

@@ -12,7 +12,7 @@ use crate::model::{EventFilter, Visibility};
 use crate::store::{self, StoreError};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
-use shared::db::{Db, DbConn};
+use shared::db::{Db, DbConn, Piece};
 
 /// `GET /v2/events`: the events that meet all filters, oldest first unless `sort` says otherwise.
 pub(super) async fn list_events(
@@ -22,26 +22,36 @@ pub(super) async fn list_events(
     config: Data<Config>,
     db: Data<Db>,
 ) -> Result<HttpResponse, Fault> {
-    let start = filter::read(&caller, Arguments::read(&received)?, &config)?;
-    answer::list(&db, to, start, push_events).await
+    let (visibility, filter) = filter::read(&caller, Arguments::read(&received)?, &config)?;
+    answer::list(&db, to, Rest { visibility, filter, most: PIECE }, push_events).await
+}
+
+/// What is left of a page.
+struct Rest {
+    visibility: Visibility,
+    filter: EventFilter,
+    /// Most events of the next piece.
+    most: usize,
 }
 
 /// Adds the next events of a page; what is left of the limit goes on after the last one.
 fn push_events(
     conn: &mut DbConn,
-    (visibility, mut filter): (Visibility, EventFilter),
+    Rest { visibility, mut filter, most }: Rest,
     items: &mut Items,
-) -> Result<Option<(Visibility, EventFilter)>, StoreError> {
+) -> Result<Option<Rest>, StoreError> {
     let wanted = filter.limit;
-    filter.limit = wanted.min(PIECE);
-    let events = store::list_events(conn, &visibility, &filter)?;
+    filter.limit = wanted.min(most);
+    let Piece { rows: events, is_cut } = store::list_events(conn, &visibility, &filter)?;
     for event in &events {
         items.push_event(event)?;
     }
-    let is_full = events.len() == filter.limit;
+    let is_full = is_cut || events.len() == filter.limit;
+    // A database sends what is not read all the same: after large events no more are asked for than may fit.
+    let most = if is_cut { events.len().max(1) } else { PIECE.min(most * 2) };
     filter.limit = wanted - events.len();
     filter.marker = events.into_iter().next_back().map(|event| event.message_id);
-    Ok((is_full && filter.limit > 0).then_some((visibility, filter)))
+    Ok((is_full && filter.limit > 0).then_some(Rest { visibility, filter, most }))
 }
 
 /// `GET /v2/events/{message_id}`: one event; 404 when it is not there or not for the caller's eyes.

@@ -54,6 +54,7 @@ pub(super) fn read(
         limit: limit(arguments.limit.flatten(), config)?,
         order: order(&arguments.sort.unwrap_or_default())?,
         marker: marker(arguments.marker.flatten())?,
+        ..EventFilter::default()
     };
     Ok((filters.visibility, filter))
 }

@@ -1,11 +1,13 @@
 //! `GET /v2/events` and `GET /v2/events/{message_id}` (events-v2.md, sections 2, 3, 7 and 8).
 
 use super::{admin, faultstring, ids, posted};
-use crate::common::Fixture;
+use crate::common::{Fixture, event, text};
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use events_svc::config::Config;
 use events_svc::distill::Distiller;
+use events_svc::model::{EventFilter, PIECE_BYTES, Visibility};
+use events_svc::store::list_events;
 use serde_json::{Value, json};
 
 /// Traits that make an event visible to the admin of `p1`, and these besides.
@@ -360,4 +362,24 @@ async fn xml_has_the_elements_of_the_contract() {
     assert_eq!(one.body, format!("<result>{children}</result>"));
     let none = fixture.admin_gets_as("application/xml", "/v2/events?q.field=x&q.value=y").await;
     assert_eq!(none.body, "<result />");
+}
+
+#[actix_web::test]
+async fn a_list_of_large_events_is_whole_although_only_some_of_it_are_in_memory() {
+    let fixture = Fixture::new();
+    let large = text(&"x".repeat(PIECE_BYTES / 3));
+    let one = |n| event(&format!("e{n}"), "t", "2026-01-01T00:00:00", &[("large", large.clone())]);
+    fixture.store(&(0..5).map(one).collect::<Vec<_>>()).await;
+    let (all, filter) = (Visibility::All, EventFilter::default());
+    let piece = fixture.database.db.read(move |conn| list_events(conn, &all, &filter)).await.unwrap();
+    assert_eq!((piece.rows.len(), piece.is_cut), (3, true));
+    let expected = ["e0", "e1", "e2", "e3", "e4"];
+    assert_eq!(ids(&fixture.get("/v1/events?mark=%2B").await), expected);
+    assert_eq!(ids(&fixture.admin_gets("/v2/events").await), expected);
+    let xml = fixture.admin_gets_as("application/xml", "/v2/events").await;
+    assert_eq!(xml.body.matches("<message_id>").count(), 5);
+    let feed = fixture.get("/internal/feed?wait_ms=20000").await.json();
+    assert_eq!(feed["events"].as_array().unwrap().len(), 3);
+    let values = fixture.admin_gets("/v2/event_types/t/traits/large").await.json();
+    assert_eq!(values.as_array().unwrap().len(), 5);
 }
