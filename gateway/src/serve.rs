@@ -20,6 +20,7 @@ use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use shared::config::AuthMode;
+use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -40,6 +41,8 @@ pub(crate) struct Entry<'x> {
     pub(crate) phase: &'x Phase,
     /// When its head was complete.
     pub(crate) started: Instant,
+    /// Who sent it, once that is known.
+    caller: &'x OnceCell<Arc<Caller>>,
 }
 
 /// What is to be done with a request that may pass.
@@ -69,7 +72,9 @@ pub(crate) async fn serve(
     phase: Phase,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let entry = Entry { worker: &worker, local, peer, phase: &phase, started: Instant::now() };
+    let caller = OnceCell::new();
+    let entry =
+        Entry { worker: &worker, local, peer, phase: &phase, started: Instant::now(), caller: &caller };
     let _underway = Underway::new(worker.gateway.metrics.in_flight());
     if request.body().is_end_stream() {
         phase.answering();
@@ -216,10 +221,13 @@ impl Entry<'_> {
         request: &Request<Incoming>,
     ) -> Result<Arc<Caller>, Fault> {
         let shown = (request.headers(), request.uri());
-        match identity::known_at_once(&self.worker.gateway, api, access, shown.0) {
-            Some(caller) => caller,
-            None => Box::pin(identity::log_in(self.worker, api, shown, self.peer.ip())).await,
-        }
+        let caller = match identity::known_at_once(&self.worker.gateway, api, access, shown.0) {
+            Some(caller) => caller?,
+            None => Box::pin(identity::log_in(self.worker, api, shown, self.peer.ip())).await?,
+        };
+        // Snap's clients are asked twice; the first answer tells who it is.
+        let _ = self.caller.set(Arc::clone(&caller));
+        Ok(caller)
     }
 
     async fn forward(
@@ -363,7 +371,8 @@ fn log_access(entry: &Entry<'_>, method: &Method, uri: &Uri, id: &HeaderValue, s
     };
     if log::log_enabled!(level) {
         let duration_ms = (entry.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        log::log!(level, request_id = id.to_str().unwrap_or_default(), status = status.as_u16(), duration_ms,
+        let user = entry.caller.get().map(|caller| caller.principal.subject.as_str());
+        log::log!(level, request_id = id.to_str().unwrap_or_default(), status = status.as_u16(), duration_ms, user,
             client = entry.peer.to_string(), listener = entry.local.to_string(); "{method} {}", uri.path());
     }
 }

@@ -122,7 +122,7 @@ pub struct Auth {
     pub mode: Option<AuthMode>,
     /// Name of the first user, who holds all permissions. Unset: `admin`.
     pub admin_user: Option<String>,
-    /// Password of the first user. Unset: generated on first start into `data_dir/secrets`.
+    /// Password of the first user, 8 characters or more. Unset: generated on first start into `data_dir/secrets`.
     pub admin_password: Option<Secret>,
     /// File that holds `admin_password`.
     pub admin_password_file: Option<PathBuf>,

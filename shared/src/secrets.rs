@@ -21,6 +21,9 @@ const GENERATED_BYTES: usize = 24;
 /// Fewest characters of an internal key from the settings.
 const INTERNAL_KEY_CHARS: usize = 16;
 
+/// Fewest characters of the first user's password, as of every user's.
+const PASSWORD_CHARS: usize = 8;
+
 /// Name of the first user when the settings give none.
 pub const DEFAULT_ADMIN_USER: &str = "admin";
 
@@ -47,7 +50,7 @@ impl Secrets {
         Ok(Self {
             internal_key: internal_key(common)?,
             admin_user: auth.admin_user.clone().unwrap_or_else(|| DEFAULT_ADMIN_USER.into()),
-            admin_password: choose(common, auth.admin_password.as_ref(), "admin_password", 1)?,
+            admin_password: choose(common, auth.admin_password.as_ref(), "admin_password", PASSWORD_CHARS)?,
             snap_password: choose(common, auth.snap_password.as_ref(), "snap_password", 1)?,
         })
     }
@@ -70,7 +73,7 @@ pub fn check(common: &Common) -> Result<(), ConfigError> {
     let auth = &common.auth;
     for (name, given, fewest_chars) in [
         ("internal_key", &auth.internal_key, INTERNAL_KEY_CHARS),
-        ("admin_password", &auth.admin_password, 1),
+        ("admin_password", &auth.admin_password, PASSWORD_CHARS),
         ("snap_password", &auth.snap_password, 1),
     ] {
         if given.is_some() || path(common, name).exists() {
@@ -201,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn settings_win_over_files_and_empty_or_short_secrets_are_refused() {
+    fn settings_win_over_files_and_short_secrets_are_refused() {
         let (mut common, _folder) = installation();
-        common.auth.admin_password = Some(Secret::new("chosen"));
-        assert_eq!(Secrets::load_or_create(&common).unwrap().admin_password.reveal(), "chosen");
-        common.auth.admin_password = Some(Secret::new(""));
+        common.auth.admin_password = Some(Secret::new("chosen by hand"));
+        assert_eq!(Secrets::load_or_create(&common).unwrap().admin_password.reveal(), "chosen by hand");
+        common.auth.admin_password = Some(Secret::new("seven.."));
         let error = Secrets::load_or_create(&common).unwrap_err().to_string();
-        assert_eq!(error, "auth.admin_password: expected at least 1 characters");
+        assert_eq!(error, "auth.admin_password: expected at least 8 characters");
         assert_eq!(check(&common).unwrap_err().to_string(), error);
         common.auth.internal_key = Some(Secret::new("fifteen letters"));
         assert!(internal_key(&common).is_err());

@@ -273,7 +273,7 @@ async fn a_changed_password_in_the_settings_replaces_the_old_one() {
     let mut common = Common::default();
     common.data_dir = folder.path().to_owned();
     common.auth.mode = Some(AuthMode::Secure);
-    for (password, other) in [("first", "second"), ("second", "first")] {
+    for (password, other) in [("the first", "the second"), ("the second", "the first")] {
         common.auth.admin_password = Some(Secret::new(password));
         let config = Config { listen: "127.0.0.1:0".into(), ..Config::default() };
         let clock = std::sync::Arc::new(SystemClock);
