@@ -4,7 +4,7 @@
 //! committer then takes them all, up to [`GROUP_WEIGHT`]. Nobody waits for a timer: under light load a write is
 //! committed at once, under heavy load groups grow by themselves.
 
-use crate::db::{COMMITTERS, Db, DbConn, DbError};
+use crate::db::{COMMITTERS, Db, DbConn, DbError, says_nothing};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -55,9 +55,7 @@ impl From<DbError> for CommitError {
     fn from(cause: DbError) -> Self {
         match cause {
             DbError::Unavailable(cause) => Self::Unavailable(cause),
-            DbError::Query(cause) if is_lost(&cause) || is_full(&cause) => {
-                Self::Unavailable(cause.to_string())
-            }
+            DbError::Query(cause) if says_nothing(&cause) => Self::Unavailable(cause.to_string()),
             DbError::Query(cause) => {
                 log::error!("a write could not be stored: {cause}");
                 Self::Storage(cause.to_string())
@@ -233,55 +231,25 @@ fn put_patiently<W: Write>(db: &Db, write: &W, shard: i16) -> Result<W::Outcome,
     outcome.ok_or_else(|| CommitError::Storage("the write has no outcome".into()))
 }
 
-/// Whether the connection broke, which says nothing about the write.
-fn is_lost(cause: &diesel::result::Error) -> bool {
-    use diesel::result::{
-        DatabaseErrorKind::{ClosedConnection, UnableToSendCommand},
-        Error,
-    };
-    matches!(
-        cause,
-        Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) | Error::BrokenTransactionManager
-    )
-}
-
-/// Whether the disk has no room: the same write can be stored when it has. Neither engine's driver has a code for it.
-fn is_full(cause: &diesel::result::Error) -> bool {
-    use diesel::result::{DatabaseErrorKind::Unknown, Error::DatabaseError};
-    let texts = ["database or disk is full", "No space left on device"];
-    matches!(cause, DatabaseError(Unknown, said) if texts.iter().any(|text| said.message().contains(text)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use diesel::result::{DatabaseErrorKind, Error};
 
-    fn failed(kind: DatabaseErrorKind, text: &str) -> CommitError {
-        DbError::Query(Error::DatabaseError(kind, Box::new(text.to_owned()))).into()
-    }
-
     #[test]
-    fn a_broken_connection_says_nothing_about_the_write() {
-        for kind in [DatabaseErrorKind::ClosedConnection, DatabaseErrorKind::UnableToSendCommand] {
-            assert!(matches!(failed(kind, "x"), CommitError::Unavailable(_)));
+    fn only_a_refusal_is_the_writes_own_fault() {
+        let failed = |kind, text: &str| {
+            CommitError::from(DbError::from(Error::DatabaseError(kind, Box::new(text.to_owned()))))
+        };
+        use DatabaseErrorKind::{CheckViolation, ClosedConnection, Unknown};
+        for (kind, text) in
+            [(ClosedConnection, "x"), (Unknown, "deadlock detected"), (Unknown, "database or disk is full")]
+        {
+            assert!(matches!(failed(kind, text), CommitError::Unavailable(_)), "{text}");
         }
-        assert!(matches!(failed(DatabaseErrorKind::CheckViolation, "x"), CommitError::Storage(_)));
-        assert!(matches!(failed(DatabaseErrorKind::Unknown, "x"), CommitError::Storage(_)));
-    }
-
-    #[test]
-    fn a_full_disk_says_nothing_about_the_write() {
-        // sqlite3_errstr(SQLITE_FULL), and PostgreSQL's text for ENOSPC.
-        let full =
-            ["database or disk is full", "could not extend file \"base/5/16384\": No space left on device"];
-        for text in full {
-            assert!(
-                matches!(failed(DatabaseErrorKind::Unknown, text), CommitError::Unavailable(_)),
-                "{text}"
-            );
+        for kind in [CheckViolation, Unknown] {
+            assert!(matches!(failed(kind, "x"), CommitError::Storage(_)));
         }
-        assert!(matches!(failed(DatabaseErrorKind::Unknown, "invalid input"), CommitError::Storage(_)));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod connection;
 mod direction;
+mod error;
 mod in_flight;
 mod manager;
 mod migrate;
@@ -18,6 +19,8 @@ mod statement;
 pub use connection::DbConn;
 pub use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 pub use direction::Direction;
+pub use error::DbError;
+pub(crate) use error::says_nothing;
 pub use in_flight::complete_up_to;
 pub use manager::Target;
 pub use migrate::Migrations;
@@ -38,29 +41,6 @@ macro_rules! on_backend {
             $crate::db::DbConn::Sqlite($c) => $body,
         }
     };
-}
-
-/// What can go wrong on the way to a connection, or with a query.
-#[derive(Debug, thiserror::Error)]
-pub enum DbError {
-    /// No connection in time, too many waiting, a query that took too long, or the database is away.
-    #[error("no database connection: {0}")]
-    Unavailable(String),
-    /// The database refused the statement.
-    #[error(transparent)]
-    Query(diesel::result::Error),
-}
-
-impl From<diesel::result::Error> for DbError {
-    fn from(cause: diesel::result::Error) -> Self {
-        // PostgreSQL's words for what `statement_timeout` ends; the driver has no code for it.
-        if let diesel::result::Error::DatabaseError(_, said) = &cause
-            && said.message().contains("statement timeout")
-        {
-            return Self::Unavailable(said.message().to_owned());
-        }
-        Self::Query(cause)
-    }
 }
 
 /// Threads of group commit that write side by side, so that one can fill its rows while another waits for the disk. On
