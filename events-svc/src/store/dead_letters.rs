@@ -84,10 +84,15 @@ pub fn put_dead_letters(
     room: Room,
 ) -> Result<Vec<DeadLetter>, StoreError> {
     conn.transaction(|conn| {
-        if let DbConn::Postgres(conn) = conn {
-            // One writer at a time, as on SQLite: the bound is exact, and writers of equal letters cannot lock each
-            // other out.
-            diesel::sql_query("LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE").execute(conn)?;
+        // One writer at a time, before anything is read: the bound is exact, and writers of equal letters cannot lock each
+        // other out. SQLite waits for another process only with what begins to write.
+        match conn {
+            DbConn::Postgres(conn) => {
+                diesel::sql_query("LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE").execute(conn)?;
+            }
+            DbConn::Sqlite(conn) => {
+                diesel::sql_query("DELETE FROM dead_letters WHERE 1 = 0").execute(conn)?;
+            }
         }
         let held = held(conn)?;
         let mut left = Room { letters: room.letters - held.letters, bytes: room.bytes - held.bytes };

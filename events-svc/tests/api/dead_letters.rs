@@ -7,10 +7,10 @@ use diesel::connection::SimpleConnection;
 use events_svc::State;
 use events_svc::config::Config;
 use events_svc::distill::{Dialect, Distiller};
-use events_svc::store::{DeadLetter, Room, count_events, put_dead_letters};
+use events_svc::store::{DeadLetter, MIGRATIONS, Room, count_events, put_dead_letters};
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
-use shared::db::DbConn;
+use shared::db::{Db, DbConn};
 
 const LETTERS: &str = "/internal/dead-letters";
 
@@ -307,4 +307,22 @@ async fn sources_and_reasons_of_any_kind_can_be_kept() {
     assert_eq!(letter["reason"].as_str().unwrap().chars().count(), 1000);
     assert_eq!(fixture.get(&format!("{LETTERS}/{}", letter["id"])).await.json(), *letter);
     assert_eq!(fixture.post_to(&format!("{LETTERS}/replay")).await.json()["invalid"], 1);
+}
+
+/// Two services on one file: whoever comes second waits, and is not told that the database is locked.
+#[actix_web::test]
+async fn letters_of_two_processes_wait_for_each_other() {
+    let fixture = Fixture::new();
+    let target = fixture.database.db.target().clone();
+    let other = Db::open(target, 2, MIGRATIONS).unwrap();
+    let put_many = async |db: &Db, source: &'static str| {
+        for n in 0..50_u8 {
+            let letter =
+                DeadLetter { id: 0, source: source.into(), reason: "r".into(), body: vec![n], received: 1 };
+            let room = Room { letters: 1000, bytes: 1 << 20 };
+            db.write(move |conn| put_dead_letters(conn, &[letter], room)).await.unwrap();
+        }
+    };
+    futures_util::join!(put_many(&fixture.database.db, "a"), put_many(&other, "b"));
+    assert_eq!(fixture.letters().await.len(), 100);
 }

@@ -18,4 +18,5 @@ mod feed;
 mod lists;
 mod notifications;
 mod retention;
+mod start;
 mod v2;

@@ -5,7 +5,7 @@ use super::pool::Purpose;
 use super::{DbConn, DbError};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Longest reading statement on PostgreSQL: the gateway's own wait for an answer is as long.
@@ -32,6 +32,33 @@ pub enum Target {
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl(String);
 
+/// How soon a server is found out that has gone dark, as the driver's settings: a connection in 10 s, an answer's first
+/// byte or its acknowledgement in half a minute, where the kernel would wait for a quarter of an hour.
+const WATCH: [(&str, &str); 5] = [
+    ("connect_timeout", "10"),
+    ("keepalives_idle", "15"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
+];
+
+impl PostgresUrl {
+    /// The address with those settings of [`WATCH`] that it leaves open.
+    fn watched(&self) -> String {
+        let Self(url) = self;
+        let settings = url.split_once('?').map_or("", |(_, settings)| settings);
+        let is_given = |name: &str| {
+            settings.split('&').any(|setting| setting.split_once('=').is_some_and(|(given, _)| given == name))
+        };
+        let mut watched = url.clone();
+        for (name, value) in WATCH.iter().filter(|(name, _)| !is_given(name)) {
+            watched.push(if watched.contains('?') { '&' } else { '?' });
+            watched.extend([name, "=", value]);
+        }
+        watched
+    }
+}
+
 impl std::fmt::Debug for PostgresUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("postgres://********")
@@ -53,11 +80,16 @@ impl Target {
             .then(|| Self::Postgres { url: PostgresUrl(url.to_owned()), schema: schema.to_owned() })
     }
 
-    /// Makes the folder of a SQLite file.
+    /// The folder of a SQLite file.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        let Self::Sqlite { file } = self else { return None };
+        // That of a bare name is the current one.
+        file.parent().map(|folder| if folder == Path::new("") { Path::new(".") } else { folder })
+    }
+
+    /// Makes that folder.
     pub(super) fn prepare(&self) -> Result<(), DbError> {
-        if let Self::Sqlite { file } = self
-            && let Some(folder) = file.parent()
-        {
+        if let Some(folder) = self.folder() {
             std::fs::create_dir_all(folder)
                 .map_err(|cause| DbError::Unavailable(format!("{}: {cause}", folder.display())))?;
         }
@@ -80,7 +112,7 @@ impl Target {
                 Ok(DbConn::Sqlite(conn))
             }
             Self::Postgres { url, schema } => {
-                let mut conn = PgConnection::establish(&url.0)?;
+                let mut conn = PgConnection::establish(&url.watched())?;
                 // The schema name is checked in `Target::postgres`. Plans are made for the values at hand: one plan for
                 // all values sorted whole time ranges to answer with a page. Random reads are cheap on today's disks. No
                 // statement here runs as long as compiling it takes.
@@ -166,7 +198,22 @@ impl r2d2::ManageConnection for Manager {
 
 #[cfg(test)]
 mod tests {
-    use super::Target;
+    use super::{PostgresUrl, Target};
+
+    #[test]
+    fn a_server_is_watched_as_the_address_says_and_else_as_we_do() {
+        let watched = |url: &str| PostgresUrl(url.to_owned()).watched();
+        assert_eq!(
+            watched("postgres://db/x"),
+            "postgres://db/x?connect_timeout=10&keepalives_idle=15&keepalives_interval=5&keepalives_count=3\
+             &tcp_user_timeout=30000"
+        );
+        assert_eq!(
+            watched("postgres://db/x?connect_timeout=3&keepalives_idle=7&keepalives_count=9&sslmode=require"),
+            "postgres://db/x?connect_timeout=3&keepalives_idle=7&keepalives_count=9&sslmode=require\
+             &keepalives_interval=5&tcp_user_timeout=30000"
+        );
+    }
 
     #[test]
     fn addresses_are_refused_before_the_driver_could_quote_them() {

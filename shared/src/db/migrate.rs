@@ -3,8 +3,13 @@
 use super::{DbConn, DbError, Target};
 use diesel::backend::Backend;
 use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
 use diesel::migration::{MigrationSource, MigrationVersion};
+use diesel::sql_types::Text;
+use diesel::{PgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
+use std::fs::File;
+use std::path::Path;
 
 /// One service's migrations: two folders with equal version names, one per engine.
 pub struct Migrations {
@@ -22,11 +27,13 @@ impl Migrations {
     /// Applies what is missing.
     pub(super) fn run(self, target: &Target) -> Result<(), DbError> {
         let fail = |cause: &dyn std::fmt::Display| DbError::Unavailable(format!("migration: {cause}"));
+        let _alone = target.folder().map(alone).transpose()?;
         let mut conn = target.connect().map_err(|cause| DbError::Unavailable(cause.to_string()))?;
         match &mut conn {
             DbConn::Sqlite(conn) => bring_up(conn, self.sqlite).map_err(|cause| fail(&cause))?,
             DbConn::Postgres(conn) => {
                 let Target::Postgres { schema, .. } = target else { return Ok(()) };
+                check_encoding(conn)?;
                 // The session lock goes with this connection, which ends right after.
                 conn.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
                 conn.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
@@ -35,6 +42,22 @@ impl Migrations {
         }
         Ok(())
     }
+}
+
+/// Waits until no other process prepares the files of this folder; until the answer is dropped none does. SQLite itself
+/// refuses a second one that changes the journal's form, instead of letting it wait.
+fn alone(folder: &Path) -> Result<File, DbError> {
+    let locked = File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
+    locked.map_err(|cause| DbError::Unavailable(format!("{}: {cause}", folder.display())))
+}
+
+/// Refuses a database that cannot hold every text. In `SQL_ASCII` bytes are kept as they are.
+fn check_encoding(conn: &mut PgConnection) -> Result<(), DbError> {
+    let encoding: String = diesel::select(sql::<Text>("current_setting('server_encoding')")).first(conn)?;
+    if ["UTF8", "SQL_ASCII"].contains(&encoding.as_str()) {
+        return Ok(());
+    }
+    Err(DbError::Unavailable(format!("the database's encoding is {encoding}: make one with ENCODING 'UTF8'")))
 }
 
 /// Applies what is missing. Tables that a newer version has changed are used as they are, so that replicas can be replaced
@@ -53,4 +76,24 @@ fn bring_up<DB: Backend>(
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diesel::Connection;
+
+    #[test]
+    fn a_database_that_cannot_hold_every_text_is_refused() {
+        let Ok(url) = std::env::var(crate::testing::POSTGRES_URL) else { return };
+        let mut conn = PgConnection::establish(&url).unwrap();
+        check_encoding(&mut conn).unwrap();
+        let name = format!("latin_{}", uuid::Uuid::new_v4().simple());
+        let latin = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
+        conn.batch_execute(&format!("CREATE DATABASE {name} {latin}")).unwrap();
+        let (server, _) = url.rsplit_once('/').unwrap();
+        let refused = check_encoding(&mut PgConnection::establish(&format!("{server}/{name}")).unwrap());
+        conn.batch_execute(&format!("DROP DATABASE {name}")).unwrap();
+        assert!(refused.unwrap_err().to_string().ends_with("is LATIN1: make one with ENCODING 'UTF8'"));
+    }
 }
