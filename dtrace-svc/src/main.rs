@@ -4,8 +4,11 @@ use shared::clock::SystemClock;
 use shared::config::Source;
 use std::sync::Arc;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    shared::process::run(tokio::runtime::Builder::new_multi_thread(), serve())?
+}
+
+async fn serve() -> anyhow::Result<()> {
     shared::logging::init();
     let file = std::env::var_os("QUINTET_CONFIG").map(std::path::PathBuf::from);
     let source = Source::load(file.as_deref())?;

@@ -175,7 +175,7 @@ pub async fn start(
     if mode == AuthMode::Secure {
         tasks.push(tokio::spawn(watch::keep(Arc::clone(&gateway), stop.clone())));
     }
-    let places = Arc::new(Semaphore::new(gateway.config.limits.max_connections));
+    let places = Arc::new(Semaphore::new(connections(&gateway.config)));
     let mut open = Vec::new();
     for (name, listener) in listeners {
         open.push((name, format!("http://{}", listener.address()?)));
@@ -183,6 +183,19 @@ pub async fn start(
     }
     let metrics = gateway.metrics.clone();
     Ok(Running { listeners: open, stop, metrics, tasks, workers, threads })
+}
+
+/// Places for clients' connections: half of the files that the system allows are kept for those to services and databases.
+fn connections(config: &Config) -> usize {
+    let (wanted, files) = (config.limits.max_connections, shared::process::open_files());
+    let most = files.map_or(wanted, |files| wanted.min(files / 2));
+    if most < wanted {
+        log::warn!(
+            "gateway.limits.max_connections: {most} instead of {wanted}, because the system allows {} open files",
+            files.unwrap_or_default()
+        );
+    }
+    most
 }
 
 /// Opens users and tokens; says where the first token is when it has just been made.

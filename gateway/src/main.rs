@@ -3,12 +3,15 @@
 use anyhow::Context;
 use shared::clock::SystemClock;
 use shared::config::Source;
-use shared::{logging, secrets, stop};
+use shared::{logging, process, secrets, stop};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    process::run(tokio::runtime::Builder::new_current_thread(), serve())?
+}
+
+async fn serve() -> anyhow::Result<()> {
     logging::init();
     let file = std::env::var_os("QUINTET_CONFIG").map(PathBuf::from);
     let source = Source::load(file.as_deref())?;

@@ -26,11 +26,11 @@ use cli::{Cli, Command};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     shared::logging::init();
-    let ended = run(parsed(annotate::with_two_dashes(std::env::args_os()))).await;
-    match ended.and_then(|code| output::outcome().map(|()| code)) {
+    let command = run(parsed(annotate::with_two_dashes(std::env::args_os())));
+    let ended = shared::process::run(tokio::runtime::Builder::new_multi_thread(), command);
+    match ended.map_err(anyhow::Error::from).flatten().and_then(|code| output::outcome().map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
             output::say(&format!("{error:#}"));

@@ -7,6 +7,10 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use shared::config::{AuthMode, Common, Source};
 use std::io::IsTerminal;
+use std::time::Duration;
+
+/// What the services get to end, beyond the time of open requests.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Settings {
     /// Settings from file, variables and the flags that every command has.
@@ -43,7 +47,10 @@ pub(crate) async fn serve(settings: &Settings, flags: &ServeFlags) -> anyhow::Re
     }
     shared::stop::signalled().await?;
     log::info!("stopping: open requests get time to end");
-    product.stop().await;
+    let most = Duration::from_secs(source.common()?.shutdown_timeout_secs) + STOP_TIMEOUT;
+    if tokio::time::timeout(most, product.stop()).await.is_err() {
+        log::warn!("stopped before everything had ended");
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod logging;
 pub mod metrics;
 pub mod permission;
+pub mod process;
 pub mod secrets;
 pub mod server;
 pub mod stacktach;

@@ -194,8 +194,9 @@ impl Running {
         // The server future ends with the stop above; its result says nothing more.
         let _ = self.task.await;
         self.stop.stop();
+        let deadline = tokio::time::Instant::now() + BACKGROUND_TIMEOUT;
         for task in self.background {
-            if tokio::time::timeout(BACKGROUND_TIMEOUT, task).await.is_err() {
+            if tokio::time::timeout_at(deadline, task).await.is_err() {
                 log::warn!("a background task of {} did not end in time", self.name);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::worker::{Arrival, WorkerHandle};
 use crate::routes::{Api, Router};
+use shared::logging::Seldom;
 use shared::stop::Stop;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -76,7 +77,8 @@ impl Listener {
                         }
                     }
                     Err(cause) => {
-                        log::warn!("connection not accepted: {cause}");
+                        static FAILED: Seldom = Seldom::new();
+                        FAILED.say(|held_back| log::warn!(held_back; "connection not accepted: {cause}"));
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 }
