@@ -97,8 +97,8 @@ pub enum Order {
     MessageId(Direction),
 }
 
-/// Bytes of events that one reading of a list takes into memory, and one event more. Of usual events they are some 5000.
-pub const PIECE_BYTES: usize = 16 << 20;
+/// Bytes of events that one reading of a list takes into memory, and one event more. Of usual events they are some 1000.
+pub const PIECE_BYTES: usize = 4 << 20;
 
 /// What `GET /v2/events` asks for. All conditions hold together.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,11 @@
 //! What `quintet user`, `client` and `role` have in common: whoever holds permissions, named by a name.
 
 use crate::cli::{Format, OutputFormat, Server};
-use crate::client::Client;
+use crate::client::{Client, path};
 use crate::output::{Rows, plain, print_done, print_json, print_line};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use reqwest::{Method, Url};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::io::Read;
 
@@ -160,12 +160,8 @@ impl Holders {
         below: &[&str],
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let mut url = Url::parse(&format!("{}/v1/{}", self.client.url(), self.many))?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.push(id).extend(below);
-        }
-        let path = url.as_str().get(self.client.url().len()..).unwrap_or_default();
-        let request = self.client.request(method, path);
+        let words: Vec<&str> = std::iter::once(id).chain(below.iter().copied()).collect();
+        let request = self.client.request(method, &path(&format!("/v1/{}", self.many), &words)?);
         let request = body.into_iter().fold(request, |request, body| request.json(body));
         let text = self.client.send(request).await?.text().await?;
         Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })

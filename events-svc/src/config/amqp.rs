@@ -32,7 +32,8 @@ pub struct Broker {
     pub ca_file: Option<PathBuf>,
     /// Whose names and options stand for what the queues leave out: `stacktach` or `openstack`.
     pub layout: Layout,
-    /// Messages of a queue that may be delivered and not yet acknowledged, 1 to 10 000; also the largest batch.
+    /// Messages of a queue that may be delivered and not yet acknowledged, 1 to 10 000; also the largest batch. All of
+    /// them may be in memory: fewer for messages of many megabytes.
     pub prefetch: u16,
     /// Queues to take from. Empty: `monitor.info` (stacktach), `notifications.info` and `notifications.error`
     /// (openstack).

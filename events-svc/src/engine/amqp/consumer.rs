@@ -120,15 +120,21 @@ impl QueueConsumer {
     }
 }
 
-/// The first message and those that are there already, at most `prefetch`.
+/// Bytes of messages at which a batch takes no further one.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// The first message and those that are there already, at most `prefetch`, and not many more bytes than [`BATCH_BYTES`].
 fn collect(first: Delivery, messages: &mut Consumer, prefetch: u16) -> Result<Batch, Failure> {
     let mut last_tag = first.delivery_tag;
+    let mut bytes = first.data.len();
     let mut texts = vec![first.data];
     while texts.len() < usize::from(prefetch)
+        && bytes < BATCH_BYTES
         && let Some(next) = messages.next().now_or_never()
     {
         let next = next.ok_or(Failure::Cancelled)??;
         last_tag = next.delivery_tag;
+        bytes += next.data.len();
         texts.push(next.data);
     }
     Ok(Batch { texts: texts.into(), last_tag })

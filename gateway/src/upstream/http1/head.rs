@@ -39,7 +39,7 @@ pub(super) struct Head {
 pub(super) fn write<B>(request: &Request<B>, framing: Framing, output: &mut Vec<u8>) {
     output.extend_from_slice(request.method().as_str().as_bytes());
     output.push(b' ');
-    output.extend_from_slice(target(request.uri()).as_bytes());
+    push_target(request.uri(), output);
     output.extend_from_slice(b" HTTP/1.1\r\n");
     let mut has_length = false;
     for (name, value) in request.headers() {
@@ -62,8 +62,22 @@ pub(super) fn write<B>(request: &Request<B>, framing: Framing, output: &mut Vec<
     output.extend_from_slice(b"\r\n");
 }
 
-fn target(uri: &Uri) -> &str {
-    uri.path_and_query().map_or("/", |target| target.as_str())
+/// Clients that do not encode what is beyond ASCII are understood, as the originals understand them; services read none
+/// of it.
+fn push_target(uri: &Uri, output: &mut Vec<u8>) {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    if target.is_ascii() {
+        output.extend_from_slice(target.as_bytes());
+        return;
+    }
+    for byte in target.bytes() {
+        if byte.is_ascii() {
+            output.push(byte);
+        } else {
+            // Writing to memory does not fail.
+            drop(write!(output, "%{byte:02X}"));
+        }
+    }
 }
 
 /// Takes the head of the answer to a request by `method` out of what has been read; `None` when it is not all there.
@@ -215,6 +229,19 @@ mod tests {
         match read(text) {
             Err(LinkError::Malformed(why)) => why,
             other => panic!("{text:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_client_did_not_encode_is_encoded() {
+        for (given, expected) in [
+            ("/annotation/query?Owner=Zürich&a=%20", "/annotation/query?Owner=Z%C3%BCrich&a=%20"),
+            ("/a?b=c", "/a?b=c"),
+        ] {
+            let mut head = Vec::new();
+            let request = Request::get(Uri::try_from(given.as_bytes()).unwrap()).body(()).unwrap();
+            write(&request, Framing::Nothing, &mut head);
+            assert_eq!(String::from_utf8(head).unwrap(), format!("GET {expected} HTTP/1.1\r\n\r\n"));
         }
     }
 
