@@ -3,7 +3,7 @@
 use crate::cli::Server;
 use anyhow::{Context, ensure};
 use reqwest::redirect::Policy;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -40,7 +40,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(server: Server) -> anyhow::Result<Self> {
+    pub(crate) fn new(mut server: Server) -> anyhow::Result<Self> {
+        check_address(&server.url)?;
+        // Read from a file, it ends with a line break.
+        server.token = server.token.map(|token| token.trim().to_owned());
         // Where a thing was made is read, not visited.
         let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
         Ok(Self { http, server })
@@ -124,6 +127,14 @@ impl Client {
     }
 }
 
+/// Refuses what is no address of a gateway.
+fn check_address(text: &str) -> anyhow::Result<()> {
+    let address = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let is_plain = address.is_some_and(|url| url.query().is_none() && url.fragment().is_none());
+    ensure!(is_plain, "{text:?} is no address of a gateway: expected one like http://127.0.0.1:8080");
+    Ok(())
+}
+
 /// `base` and below it one segment for each word, whatever the word holds.
 ///
 /// # Errors
@@ -193,6 +204,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_address_is_refused_before_it_is_asked() {
+        let client = |url: &str| Client::new(Server { url: url.to_owned(), token: Some("t\n".to_owned()) });
+        for address in ["http://127.0.0.1:8080", "https://gateway/below/", "http://[::1]:80"] {
+            assert_eq!(client(address).unwrap().server.token.as_deref(), Some("t"), "{address}");
+        }
+        for odd in
+            ["gateway:8080", "", "127.0.0.1:8080", "ftp://gateway", "http://gateway?x", "http://gateway#x"]
+        {
+            let refused = client(odd).err().unwrap().to_string();
+            assert!(refused.starts_with(&format!("{odd:?} is no address of a gateway")), "{refused}");
+        }
+    }
+
+    #[test]
     fn a_word_is_one_segment_of_a_path_or_refused() {
         let one = |word: &str| path("/v1/events", &[word]).map_err(|error| error.to_string());
         for (word, expected) in [
@@ -207,7 +232,7 @@ mod tests {
             let path = one(word).unwrap();
             assert_eq!(path, format!("/v1/events/{expected}"));
             // What is sent is what was meant.
-            assert_eq!(reqwest::Url::parse(&format!("http://gateway{path}")).unwrap().path(), path);
+            assert_eq!(Url::parse(&format!("http://gateway{path}")).unwrap().path(), path);
         }
         assert_eq!(path("/a", &["b/c", "d"]).unwrap(), "/a/b%2Fc/d");
         for word in ["", ".", ".."] {
