@@ -39,7 +39,7 @@ async fn wait_for_place(query: web::Query<PlaceQuery>, state: Data<State>) -> Re
     loop {
         progress.mark_unchanged();
         let cursors = state.db.read(|conn| Ok::<_, Error>(store::list_cursors(conn)?)).await?;
-        let is_processed = !cursors.is_empty() && cursors.iter().all(|(_, place)| *place >= wanted);
+        let is_processed = !cursors.is_empty() && cursors.iter().all(|cursor| cursor.place >= wanted);
         if is_processed || Instant::now() >= deadline {
             return Ok(json(format!("{{\"processed\":{is_processed}}}")));
         }

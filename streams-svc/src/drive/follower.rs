@@ -1,7 +1,7 @@
 //! Follows the feed: sorts its events by the triggers and lets them join their streams.
 //!
 //! A page is fetched, read and sorted once; then each partition that this process holds takes its part of the page
-//! in a transaction of its own ([`store::add_events`]).
+//! in a transaction of its own ([`store::add_events`]). A replay's clock moves when all of them have.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,11 +14,12 @@ use shared::db::DbError;
 use shared::stop::Stop;
 use uuid::Uuid;
 
+use super::now::Pace;
 use super::{Entry, Page, backoff};
 use crate::State;
 use crate::definitions::Loaded;
 use crate::model::Event;
-use crate::store::{self, Joining, Place, active_key};
+use crate::store::{self, Cursor, Joining, Place, active_key};
 use crate::triggers::Matcher;
 
 /// How long the feed may let us wait for an event.
@@ -145,35 +146,47 @@ impl Follower {
     pub async fn step(&mut self, wait: Duration) -> Result<usize, FollowError> {
         self.prepare().await?;
         let cursors = self.state.db.read(store::list_cursors).await?;
-        let mine: Vec<(i64, Place)> =
-            cursors.into_iter().filter(|(partition, _)| self.mine.contains(partition)).collect();
-        let Some(from) = mine.iter().map(|(_, place)| *place).min() else { return Ok(0) };
-        let page = self.state.events.read(from, wait).await?;
+        let mine: Vec<Cursor> =
+            cursors.into_iter().filter(|cursor| self.mine.contains(&cursor.partition)).collect();
+        let Some(from) = mine.iter().min_by_key(|cursor| cursor.place) else { return Ok(0) };
+        let page = self.state.events.read(from.place, wait).await?;
         let Some(end) = page.entries.last().map(|entry| entry.place) else { return Ok(0) };
         let count = page.entries.len();
-        let mut sorted = self.sort(page).await?;
+        let (mut sorted, present) = self.sort(page, from.present).await?;
         let at = self.at();
-        let takes = mine.into_iter().filter(|(_, place)| *place < end).map(|(partition, place)| {
-            let part = sorted.remove(&partition).unwrap_or_default();
-            self.take_part(partition, (place, end), part, at)
+        let takes = mine.into_iter().filter(|cursor| cursor.place < end).map(|cursor| {
+            let part = sorted.remove(&cursor.partition).unwrap_or_default();
+            self.take_part(cursor.place, Cursor { place: end, present, ..cursor }, part, at)
         });
         try_join_all(takes.collect::<Vec<_>>()).await?;
         self.state.followed.inc_by(u64::try_from(count).unwrap_or(0));
         self.state.progress.send_modify(|count| *count += 1);
-        self.state.now.post().await;
+        self.tell_time().await?;
         Ok(count)
+    }
+
+    /// Tells the time of a replay to the workers and the clock service, now that everything before it is stored.
+    async fn tell_time(&self) -> Result<(), FollowError> {
+        if !self.state.now.is_replay() {
+            return Ok(());
+        }
+        if self.state.now.go_by(self.state.db.read(store::find_present).await?) {
+            self.state.ready.notify_one();
+        }
+        self.state.now.post().await;
+        Ok(())
     }
 
     async fn take_part(
         &self,
-        partition: i64,
-        (place, end): (Place, Place),
+        from: Place,
+        to: Cursor,
         part: Vec<(Place, Joining)>,
         at: i64,
     ) -> Result<(), FollowError> {
         let joining: Vec<Joining> =
-            part.into_iter().filter(|(own, _)| *own > place).map(|(_, joining)| joining).collect();
-        let add = move |conn: &mut _| store::add_events(conn, partition, (place, end), &joining, at);
+            part.into_iter().filter(|(own, _)| *own > from).map(|(_, joining)| joining).collect();
+        let add = move |conn: &mut _| store::add_events(conn, from, &to, &joining, at);
         let Some(added) = self.state.db.write(add).await? else { return Ok(()) };
         self.state.statistics.add(added.counters);
         if added.became_ready {
@@ -182,15 +195,19 @@ impl Follower {
         Ok(())
     }
 
-    /// Reads and sorts a page, on the blocking pool.
-    async fn sort(&mut self, page: Page) -> Result<Sorted, FollowError> {
+    /// Reads and sorts a page, on the blocking pool. In a replay it is `present` before the page; answers what it is after.
+    async fn sort(
+        &mut self,
+        page: Page,
+        present: Option<NaiveDateTime>,
+    ) -> Result<(Sorted, Option<NaiveDateTime>), FollowError> {
         let loaded = self.state.definitions.current();
         let known = self.matcher.take().filter(|(generation, _)| *generation == loaded.generation);
         let mut matcher = known.map_or_else(|| new_matcher(&loaded), |(_, matcher)| matcher);
-        let (now, partitions) = (Arc::clone(&self.state.now), self.partitions);
+        let (mut pace, partitions) = (self.state.now.pace(present), self.partitions);
         let work = move || {
-            let sorted = sort_page(&mut matcher, &page, partitions, |event| now.at(event));
-            (matcher, sorted)
+            let sorted = sort_page(&mut matcher, &page, partitions, &mut pace);
+            (matcher, (sorted, pace.present()))
         };
         let done = tokio::task::spawn_blocking(work).await;
         let (mut matcher, sorted) = done.map_err(|cause| FollowError::Sorting(cause.to_string()))?;
@@ -208,19 +225,14 @@ fn new_matcher(loaded: &Loaded) -> Matcher {
     Matcher::new(loaded.part.triggers.clone())
 }
 
-fn sort_page(
-    matcher: &mut Matcher,
-    page: &Page,
-    partitions: i64,
-    now: impl Fn(NaiveDateTime) -> NaiveDateTime,
-) -> Sorted {
+fn sort_page(matcher: &mut Matcher, page: &Page, partitions: i64, pace: &mut Pace) -> Sorted {
     let mut sorted = Sorted::new();
     if matcher.triggers().is_empty() {
         return sorted;
     }
     for entry in &page.entries {
         let Some(event) = read_event(entry) else { continue };
-        let now = now(event.timestamp);
+        let now = pace.at(event.timestamp);
         let (event, mut body) = (Arc::new(event), None);
         for found in matcher.match_event(&event) {
             let key = active_key(found.trigger.name(), &found.distinguishing.key());

@@ -157,10 +157,14 @@ impl Worker {
             in_hand: self.in_hand.clone(),
             taken: HashMap::new(),
         };
-        let now = to_micros(self.state.now.now());
+        let present = Arc::clone(&self.state.now);
         let at = to_micros(self.state.clock.now_naive());
         let lease = self.lease_until();
         let taken = self.state.db.write(move |conn| {
+            if present.is_replay() {
+                present.go_by(store::find_present(conn)?);
+            }
+            let now = to_micros(present.now());
             let mut due = store::list_due(conn, Task::Fire, now)?;
             due.extend(store::list_due(conn, Task::Expire, now)?);
             let taken = store::take(conn, &due, now, (at, lease), &mut share)?;

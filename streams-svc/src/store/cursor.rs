@@ -4,8 +4,10 @@
 
 use std::str::FromStr;
 
+use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, QueryableByName};
+use shared::datetime::{from_micros, to_micros};
 use shared::db::{DbConn, DbError, Sql};
 
 use super::{Number, execute, load};
@@ -38,12 +40,31 @@ impl FromStr for Place {
     }
 }
 
+/// How far a partition has followed the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The partition.
+    pub partition: i64,
+    /// The place that it has reached.
+    pub place: Place,
+    /// In a replay, the time that it is there; none before the first event.
+    pub present: Option<NaiveDateTime>,
+}
+
 #[derive(QueryableByName)]
 struct CursorRow {
     #[diesel(sql_type = BigInt)]
     partition: i64,
     #[diesel(sql_type = Text)]
     cursor: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    present: Option<i64>,
+}
+
+#[derive(QueryableByName)]
+struct PresentRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    present: Option<i64>,
 }
 
 #[derive(QueryableByName)]
@@ -71,26 +92,41 @@ pub fn start_partitions(conn: &mut DbConn) -> Result<i64, DbError> {
     Ok(count)
 }
 
-/// The place that each partition has reached, by partition.
+/// The cursors, by partition.
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_cursors(conn: &mut DbConn) -> Result<Vec<(i64, Place)>, DbError> {
+pub fn list_cursors(conn: &mut DbConn) -> Result<Vec<Cursor>, DbError> {
     let rows: Vec<CursorRow> =
-        load(conn, Sql::new("SELECT partition, cursor FROM cursors ORDER BY partition"))?;
-    Ok(rows.into_iter().map(|row| (row.partition, row.cursor.parse().unwrap_or_default())).collect())
+        load(conn, Sql::new("SELECT partition, cursor, present FROM cursors ORDER BY partition"))?;
+    let cursor = |row: CursorRow| Cursor {
+        partition: row.partition,
+        place: row.cursor.parse().unwrap_or_default(),
+        present: row.present.map(from_micros),
+    };
+    Ok(rows.into_iter().map(cursor).collect())
 }
 
-/// Moves a partition from one place to the next; false when it is not at `from` any more.
-pub(super) fn move_cursor(
-    conn: &mut DbConn,
-    partition: i64,
-    from: Place,
-    to: Place,
-) -> Result<bool, DbError> {
+/// The time of a replay up to which the events of all partitions are in their streams; none as long as a partition has
+/// had no event.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_present(conn: &mut DbConn) -> Result<Option<NaiveDateTime>, DbError> {
+    let sql = "SELECT CASE WHEN count(*) = count(present) THEN min(present) END AS present FROM cursors";
+    let rows: Vec<PresentRow> = load(conn, Sql::new(sql))?;
+    Ok(rows.first().and_then(|row| row.present).map(from_micros))
+}
+
+/// Moves a partition from a place to its next cursor; false when it is not at `from` any more.
+pub(super) fn move_cursor(conn: &mut DbConn, from: Place, to: &Cursor) -> Result<bool, DbError> {
     let mut sql = Sql::new("UPDATE cursors SET cursor = ");
-    sql.bind(to.to_string()).push(" WHERE partition = ").bind(partition);
-    sql.push(" AND cursor = ").bind(from.to_string());
+    sql.bind(to.place.to_string()).push(", present = ");
+    match to.present {
+        Some(present) => sql.bind(to_micros(present)),
+        None => sql.push("NULL"),
+    };
+    sql.push(" WHERE partition = ").bind(to.partition).push(" AND cursor = ").bind(from.to_string());
     Ok(execute(conn, sql)? == 1)
 }
 

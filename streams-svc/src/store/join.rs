@@ -13,7 +13,7 @@ use diesel::{Connection, QueryableByName, RunQueryDsl};
 use shared::datetime::from_micros;
 use shared::db::{DbConn, DbError, Sql, statement};
 
-use super::cursor::{Place, move_cursor};
+use super::cursor::{Cursor, Place, move_cursor};
 use super::{list_events, load, put};
 use crate::counters::Counters;
 use crate::engine::{State, Stream};
@@ -82,8 +82,8 @@ struct CurrentRow {
     fire_counts: String,
 }
 
-/// Takes the piece of the feed between two places for one partition; `joining` is what of it belongs there, in the
-/// order of the feed. `at` is the present in microseconds, for the history.
+/// Takes the piece of the feed from a place up to the next cursor of a partition; `joining` is what of it belongs there,
+/// in the order of the feed. `at` is the present in microseconds, for the history.
 ///
 /// `None` when the partition is not at `from` any more: somebody else has taken the piece.
 ///
@@ -91,13 +91,13 @@ struct CurrentRow {
 /// When the database fails; nothing has happened then.
 pub fn add_events(
     conn: &mut DbConn,
-    partition: i64,
-    (from, to): (Place, Place),
+    from: Place,
+    to: &Cursor,
     joining: &[Joining],
     at: i64,
 ) -> Result<Option<Added>, DbError> {
     conn.transaction(|conn| {
-        if !move_cursor(conn, partition, from, to)? {
+        if !move_cursor(conn, from, to)? {
             return Ok(None);
         }
         if joining.is_empty() {

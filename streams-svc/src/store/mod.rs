@@ -30,7 +30,9 @@ mod trim;
 mod work;
 
 pub use change::{Reset, delete_stream, reset_stream};
-pub use cursor::{Place, leave_partitions, list_cursors, share_partitions, start_partitions};
+pub use cursor::{
+    Cursor, Place, find_present, leave_partitions, list_cursors, share_partitions, start_partitions,
+};
 pub use find::{
     StreamFilter, StreamRow, count_streams, find_active, find_stream, list_events, list_streams,
     sum_event_bytes,

@@ -1,9 +1,15 @@
 //! The clock service of a replay (streams-events-v1.md, section 15).
 
 use crate::common::{Fixture, PIPELINES, TRIGGERS, at, event, part};
-use serde_json::json;
+use diesel::{Connection, RunQueryDsl, sql_query};
+use serde_json::{Value as Json, json};
+use shared::db::{Db, DbConn, DbError};
+use shared::on_backend;
+use std::time::Duration;
 use streams_svc::clock_service::ClockService;
 use streams_svc::config::Config;
+use streams_svc::drive::Follower;
+use streams_svc::store;
 
 #[actix_web::test]
 async fn clock_tells_the_time_that_was_posted_last() {
@@ -91,12 +97,117 @@ async fn other_processes_recover_from_a_wrong_date_with_the_clock_service() {
         Fixture::with(part, &Config::default())
     };
     let (consumer, worker) = (process(), process());
-    let _ = worker.state.now().at(at("9999-01-01T00:00:00"));
-    for (id, time) in [("m1", "9999-01-01T00:00:00"), ("m2", "2015-02-27T15:00:00")] {
-        let instance = json!({ "instance_id": id });
-        consumer.add(event("compute.instance.update", id, time, instance)).await;
+    // The machine's time, for a question every 20 seconds.
+    for (time, asked) in
+        [("9999-01-01T00:00:00", "2026-01-01T00:00:00"), ("2015-02-27T15:00:00", "2026-01-01T00:00:20")]
+    {
+        worker.set_clock(asked);
+        consumer.add(event("compute.instance.update", time, time, json!({ "instance_id": time }))).await;
+        worker.state.now().ask().await;
+        assert_eq!(worker.state.now().now(), at(time));
     }
-    worker.state.now().ask().await;
-    assert_eq!(worker.state.now().now(), at("2015-02-27T15:00:00"));
+    clock.stop().await;
+}
+
+/// Expires streams that no event has joined for two hours.
+const HOURLY: &str = "
+- name: hourly
+  distinguished_by: [instance_id]
+  expiration: $last + 2h
+  expire_pipeline: test_expire_pipeline
+  match_criteria: [{event_type: compute.instance.update}]
+  fire_criteria: [{event_type: never}]
+";
+const INSTANCES: usize = 50;
+
+/// One event of every instance at this hour.
+fn hour(hour: usize) -> impl Iterator<Item = Json> {
+    (0..INSTANCES).map(move |number| {
+        let instance = json!({ "instance_id": format!("i{number}") });
+        let (id, time) = (format!("{number}-{hour}"), format!("2015-03-01T{hour:02}:00:00"));
+        event("compute.instance.update", &id, &time, instance)
+    })
+}
+
+/// A replay by these triggers.
+fn replay(triggers: &str, endpoint: &str) -> Fixture {
+    let mut part = part(triggers, PIPELINES);
+    part.time_sync_endpoint = Some(endpoint.to_owned());
+    Fixture::with(part, &Config::default())
+}
+
+#[actix_web::test]
+async fn clock_does_not_move_with_events_that_are_not_stored() {
+    let fixture = replay(HOURLY, "internal");
+    fixture.events.extend(hour(0));
+    fixture.follow().await;
+    let execute = |sql: &'static str| {
+        fixture
+            .database
+            .db
+            .write_blocking(move |conn| {
+                on_backend!(conn, c => sql_query(sql).execute(c)).map_err(DbError::from)
+            })
+            .unwrap();
+    };
+    execute("ALTER TABLE members RENAME TO lost");
+    fixture.events.extend((1..10).flat_map(hour));
+    assert!(Follower::new(fixture.state.clone()).step(Duration::ZERO).await.is_err());
+    assert_eq!(fixture.state.now().now(), at("2015-03-01T00:00:00"));
+    execute("ALTER TABLE lost RENAME TO members");
+    // In those nine hours each stream got its events in time.
+    assert_eq!(fixture.work().await, 0);
+    fixture.follow().await;
+    assert_eq!(fixture.state.now().now(), at("2015-03-01T09:00:00"));
+    assert_eq!(fixture.work().await, 0);
+    assert_eq!(fixture.ids("/v1/streams").await.len(), INSTANCES);
+}
+
+/// A partition that somebody holds up, as a replica that is behind would.
+#[actix_web::test]
+async fn clock_waits_for_the_partition_that_is_behind() {
+    let clock = ClockService::start("127.0.0.1:0").unwrap();
+    let fixture = replay(HOURLY, &format!("http://{}", clock.address));
+    let told =
+        async || reqwest::get(format!("http://{}/time", clock.address)).await.unwrap().text().await.unwrap();
+    fixture.events.extend(hour(0));
+    fixture.follow().await;
+    assert_eq!(told().await, "2015-03-01T00:00:00");
+    fixture.events.extend((1..10).flat_map(hour));
+
+    let (begun, is_begun) = std::sync::mpsc::channel::<()>();
+    let (end, is_ended) = std::sync::mpsc::channel::<()>();
+    // With connections of its own: a database in a test has few.
+    let db = Db::open(fixture.database.db.target().clone(), 2, store::MIGRATIONS).unwrap();
+    let held = std::thread::spawn(move || {
+        db.write_blocking(|conn| {
+            let DbConn::Postgres(conn) = conn else { return Ok(()) };
+            conn.transaction(|conn| {
+                sql_query("SELECT 1 FROM cursors WHERE partition = 3 FOR UPDATE").execute(conn)?;
+                begun.send(()).unwrap();
+                is_ended.recv().unwrap();
+                Ok::<_, DbError>(())
+            })
+        })
+    });
+    // SQLite has one partition, and nobody begins.
+    if is_begun.recv().is_ok() {
+        let meanwhile = async {
+            loop {
+                let cursors = fixture.database.db.read(store::list_cursors).await.unwrap();
+                if cursors[..3].iter().all(|cursor| cursor.place > cursors[3].place) {
+                    break;
+                }
+            }
+            assert_eq!(fixture.work().await, 0, "those of the last partition would expire too early");
+            assert_eq!(told().await, "2015-03-01T00:00:00");
+            end.send(()).unwrap();
+        };
+        tokio::join!(fixture.follow(), meanwhile);
+        assert_eq!(told().await, "2015-03-01T09:00:00");
+        assert_eq!(fixture.work().await, 0);
+        assert_eq!(fixture.ids("/v1/streams").await.len(), INSTANCES);
+    }
+    held.join().unwrap().unwrap();
     clock.stop().await;
 }

@@ -150,6 +150,12 @@ impl Fixture {
         self.follow().await;
     }
 
+    /// In a replay, lets it be this time; no trigger takes the event that says so.
+    pub(crate) async fn tick(&self, time: &str) {
+        self.events.extend([event("tick", &uuid::Uuid::new_v4().to_string(), time, json!({}))]);
+        self.follow().await;
+    }
+
     /// One round of a worker; how many streams it took. New events go out.
     pub(crate) async fn work(&self) -> usize {
         let count = Worker::new(self.state.clone()).round().await.unwrap();

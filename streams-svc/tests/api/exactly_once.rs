@@ -8,7 +8,7 @@ use std::time::Duration;
 use streams_svc::config::Config;
 use streams_svc::drive::{Follower, Worker};
 use streams_svc::engine::Task;
-use streams_svc::store::{self, Finished, Outcome, Place, Taken};
+use streams_svc::store::{self, Cursor, Finished, Outcome, Place, Taken};
 
 const INSTANCES: usize = 40;
 const EVENTS: usize = 400;
@@ -67,10 +67,11 @@ async fn piece_of_the_feed_that_somebody_has_taken_is_not_taken_again() {
         .add(event("compute.instance.update", "m1", "2015-02-27T15:00:00", json!({ "instance_id": "i" })))
         .await;
     let ends = (Place::default(), Place { xid: 0, id: 1 });
-    let again = fixture.database.db.write(move |conn| store::add_events(conn, 0, ends, &[], 0)).await;
+    let next = Cursor { partition: 0, place: ends.1, present: None };
+    let again = fixture.database.db.write(move |conn| store::add_events(conn, ends.0, &next, &[], 0)).await;
     assert!(again.unwrap().is_none());
     let cursors = fixture.database.db.read(store::list_cursors).await.unwrap();
-    assert!(cursors.iter().all(|(_, place)| *place == ends.1), "{cursors:?}");
+    assert!(cursors.iter().all(|cursor| cursor.place == ends.1), "{cursors:?}");
 }
 
 /// Streams that are ready to fire.

@@ -126,7 +126,7 @@ async fn webhook_reaches_its_receiver() {
     let fixture = Fixture::with(part, &Config::default());
     let event = event("a", "m1", "2015-02-27T14:00:00", json!({ "host": "h" }));
     fixture.add(event.clone()).await;
-    let _ = fixture.state.now().at(at("2015-02-27T14:58:00"));
+    fixture.tick("2015-02-27T14:58:00").await;
     fixture.set_clock("2026-02-27T14:58:00");
     let (taken, request) = tokio::join!(fixture.work(), receiver.take());
     assert_eq!(taken, 1);

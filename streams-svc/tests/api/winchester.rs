@@ -1,7 +1,7 @@
 //! The whole service against what the original winchester made of the same notifications; the records are those of
 //! `winchester_judge.rs`, made by `fixtures/make-winchester.py`. The clock is that of the events.
 
-use crate::common::{Fixture, PIPELINES, at, part};
+use crate::common::{Fixture, PIPELINES, part};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -25,9 +25,9 @@ async fn play(fixture: &Fixture, steps: &[Json]) {
             fixture.events.extend(events.by_ref().take(usize::try_from(count).unwrap()));
             fixture.follow().await;
         } else if let Some(time) = step.as_str().unwrap().strip_prefix('+') {
-            let _ = fixture.state.now().at(at(time));
+            fixture.tick(time).await;
         } else {
-            let _ = fixture.state.now().at(at(step.as_str().unwrap()));
+            fixture.tick(step.as_str().unwrap()).await;
             let mut worker = streams_svc::drive::Worker::new(fixture.state.clone());
             while worker.round().await.unwrap() > 0 {}
         }

@@ -51,7 +51,9 @@ CREATE INDEX stream_traits_stream ON stream_traits (stream_id);
 CREATE TABLE cursors (
     partition BIGINT PRIMARY KEY,
     cursor TEXT NOT NULL,
-    holder TEXT
+    holder TEXT,
+    -- In a replay, the time that it is at the cursor.
+    present BIGINT
 );
 CREATE TABLE holders (
     holder TEXT PRIMARY KEY,
