@@ -12,6 +12,7 @@ diesel::table! {
         v1 -> Text,
         v2 -> Text,
         raw -> Text,
+        is_emitted -> Bool,
         xid -> BigInt,
     }
 }

@@ -54,7 +54,7 @@ fn feed(active: i64) -> Vec<Entry> {
             "instance_id": format!("i{stream}"), "tenant_id": "t1", "memory_mb": 512,
         });
         let place = Place { xid: 0, id: number + 1 };
-        Entry { place, body: serde_json::value::to_raw_value(&body).unwrap() }
+        Entry { place, body: serde_json::value::to_raw_value(&body).unwrap(), is_emitted: false }
     };
     (0..active + EVENTS).map(event).collect()
 }

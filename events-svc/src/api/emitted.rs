@@ -43,7 +43,7 @@ fn readable(text: &str) -> Option<Prepared> {
     let object: Option<Value> = serde_json::from_str(text).ok();
     let event = object.as_ref().and_then(read).ok_or_else(|| "no id, type or time".to_owned());
     match event.and_then(|event| prepare(&event).map_err(|cause| cause.to_string())) {
-        Ok(prepared) => Some(prepared),
+        Ok(prepared) => Some(prepared.emitted()),
         Err(cause) => {
             log::error!("an event of another service cannot be stored: {cause}");
             None

@@ -3,7 +3,7 @@
 use crate::engine::{FeedLag, Ingest};
 use crate::error::Error;
 use crate::model::{Cursor, PIECE_BYTES};
-use crate::store;
+use crate::store::{self, FeedEvent};
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
@@ -38,6 +38,7 @@ struct FeedQuery {
 }
 
 /// `GET /internal/feed?after=&limit=&wait_ms=`: `{"cursor": "…", "events": [{"cursor": "…", "event": {v1 object}}]}`.
+/// An event that another service has made has `"emitted": true` beside it.
 ///
 /// Without new events the answer comes after `wait_ms`, with an empty list and the cursor it was asked with.
 async fn read_feed(
@@ -57,7 +58,7 @@ async fn read_feed(
             Ok::<_, Error>((store::list_feed(conn, after, limit, PIECE_BYTES)?, store::find_newest_id(conn)?))
         });
         let (feed, newest) = read.await?;
-        lag.note(feed.events.last().map_or(after, |(cursor, _)| *cursor), newest);
+        lag.note(feed.events.last().map_or(after, |event| event.cursor), newest);
         if !feed.events.is_empty() || Instant::now() >= deadline {
             return Ok(answer(after, &feed));
         }
@@ -68,11 +69,12 @@ async fn read_feed(
 }
 
 fn answer(after: Cursor, feed: &store::Feed) -> HttpResponse {
-    let last = feed.events.last().map_or(after, |(cursor, _)| *cursor);
+    let last = feed.events.last().map_or(after, |event| event.cursor);
     let mut body = format!("{{\"cursor\":\"{last}\",\"events\":[");
-    for (place, (cursor, members)) in feed.events.iter().enumerate() {
+    for (place, FeedEvent { cursor, members, is_emitted }) in feed.events.iter().enumerate() {
         let comma = if place > 0 { "," } else { "" };
-        body.push_str(&format!("{comma}{{\"cursor\":\"{cursor}\",\"event\":{{{members}}}}}"));
+        let mark = if *is_emitted { ",\"emitted\":true" } else { "" };
+        body.push_str(&format!("{comma}{{\"cursor\":\"{cursor}\",\"event\":{{{members}}}{mark}}}"));
     }
     body.push_str("]}");
     HttpResponse::Ok().content_type("application/json").body(body)

@@ -6,15 +6,26 @@ use super::StoreError;
 use super::read::load;
 use crate::model::Cursor;
 use crate::schema::events;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use shared::db::{DbConn, DbError, SETTLED, Sql, continue_order, load_piece};
 
 /// A piece of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
-    /// v1 members of the events, each with its place.
-    pub events: Vec<(Cursor, String)>,
+    /// Its events.
+    pub events: Vec<FeedEvent>,
+}
+
+/// An event of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedEvent {
+    /// Its place.
+    pub cursor: Cursor,
+    /// Its v1 members.
+    pub members: String,
+    /// Whether another service has made it.
+    pub is_emitted: bool,
 }
 
 /// The greatest id given to a stored event, 0 for an empty store: how far a reader of the feed can be behind.
@@ -36,6 +47,8 @@ struct Row {
     id: i64,
     #[diesel(sql_type = Text)]
     members: String,
+    #[diesel(sql_type = Bool)]
+    is_emitted: bool,
 }
 
 /// Events committed after `after`, at most `limit` and not many more bytes than `bytes`, oldest commit first.
@@ -43,7 +56,7 @@ struct Row {
 /// # Errors
 /// When the database fails.
 pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize, bytes: usize) -> Result<Feed, StoreError> {
-    let mut sql = Sql::new("SELECT xid, id, v1 AS members FROM events WHERE ");
+    let mut sql = Sql::new("SELECT xid, id, v1 AS members, is_emitted FROM events WHERE ");
     match conn {
         // xid is 0 in every row here: the primary key gives the order.
         DbConn::Sqlite(_) => sql.push("id > ").bind(after.id).push(" ORDER BY id"),
@@ -56,8 +69,12 @@ pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize, bytes: usize) -
     };
     sql.push(&format!(" LIMIT {limit}"));
     let piece = load_piece(conn, sql, bytes, |row: &Row| row.members.len())?;
-    let place = |row: Row| (Cursor { xid: row.xid, id: row.id }, row.members);
-    Ok(Feed { events: piece.rows.into_iter().map(place).collect() })
+    let event = |row: Row| FeedEvent {
+        cursor: Cursor { xid: row.xid, id: row.id },
+        members: row.members,
+        is_emitted: row.is_emitted,
+    };
+    Ok(Feed { events: piece.rows.into_iter().map(event).collect() })
 }
 
 /// Lets new events come after all stored ones in the feed, whatever server their transactions ran on. To be called
@@ -74,7 +91,7 @@ pub fn continue_feed(conn: &mut DbConn) -> Result<(), DbError> {
 /// # Errors
 /// When the database fails.
 pub fn feed_end(conn: &mut DbConn) -> Result<Cursor, StoreError> {
-    let mut sql = Sql::new("SELECT xid, id, '' AS members FROM events ORDER BY ");
+    let mut sql = Sql::new("SELECT xid, id, '' AS members, is_emitted FROM events ORDER BY ");
     match conn {
         DbConn::Sqlite(_) => sql.push("id DESC LIMIT 1"),
         DbConn::Postgres(_) => sql.push("xid DESC, id DESC LIMIT 1"),

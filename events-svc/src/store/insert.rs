@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::prepared::{Prepared, Shape};
-use diesel::sql_types::{Array, BigInt, Binary, Nullable, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, SmallInt, Text};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection};
 use shared::db::{DbConn, DbError, statement};
 use std::borrow::Borrow;
@@ -70,10 +70,10 @@ mod postgres {
         "WITH noted AS MATERIALIZED (",
         shared::noted!("events_id_seq"),
         "), stored AS ( \
-            INSERT INTO events (id, message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
+            INSERT INTO events (id, message_id, event_type, generated, scope, user_id, shape, v1, v2, raw, is_emitted) \
             OVERRIDING SYSTEM VALUE SELECT * FROM ( \
-                SELECT nextval('events_id_seq') AS id, batch.* FROM noted, unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) \
-                AS batch (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw) \
+                SELECT nextval('events_id_seq') AS id, batch.* FROM noted, unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                AS batch (message_id, event_type, generated, scope, user_id, shape, v1, v2, raw, is_emitted) \
             ) AS numbered ORDER BY message_id \
             ON CONFLICT (message_id) DO NOTHING RETURNING id, message_id, generated, shape \
         ), indexed AS ( \
@@ -131,6 +131,7 @@ mod postgres {
             .bind::<Array<Text>, _>(texts(|event| &event.v1))
             .bind::<Array<Text>, _>(texts(|event| &event.v2))
             .bind::<Array<Text>, _>(texts(|event| &event.raw))
+            .bind::<Array<Bool>, _>(unique.iter().map(|event| event.is_emitted).collect::<Vec<bool>>())
             .bind::<Array<Binary>, _>(terms)
             .bind::<Array<BigInt>, _>(places)
             .bind::<Array<Text>, _>(texts(|event| &event.message_id))
@@ -185,6 +186,7 @@ mod sqlite {
                 events::v1.eq(&event.v1),
                 events::v2.eq(&event.v2),
                 events::raw.eq(&event.raw),
+                events::is_emitted.eq(event.is_emitted),
             ))
             .on_conflict(events::message_id)
             .do_nothing()

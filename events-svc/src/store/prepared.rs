@@ -20,8 +20,17 @@ pub struct Prepared {
     pub(super) v1: String,
     pub(super) v2: String,
     pub(super) raw: String,
+    pub(super) is_emitted: bool,
     pub(super) terms: Vec<Vec<u8>>,
     pub(super) shape: Shape,
+}
+
+impl Prepared {
+    /// The event as one that another service has made.
+    #[must_use]
+    pub fn emitted(self) -> Self {
+        Self { is_emitted: true, ..self }
+    }
 }
 
 /// An event type with its set of trait names and types.
@@ -76,6 +85,7 @@ pub fn prepare(event: &Event) -> Result<Prepared, Unstorable> {
         v1: wire::v1::members(event),
         v2: wire::v2::head(event, &traits),
         raw: event.raw.as_ref().map_or_else(|| "{}".to_owned(), |raw| raw.get().to_owned()),
+        is_emitted: false,
         terms: traits.iter().map(|property| term(&property.name, &property.value)).collect(),
         shape: shape(&event.event_type, &traits),
     })

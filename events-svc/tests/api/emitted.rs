@@ -35,6 +35,26 @@ async fn event_is_stored_once_with_the_types_of_its_traits() {
 }
 
 #[actix_web::test]
+async fn feed_tells_which_events_other_services_have_made() {
+    let fixture = Fixture::new();
+    let notification = json!({ "message_id": "n1", "event_type": "a.b", "publisher_id": "p", "payload": {} });
+    fixture.send(TestRequest::post().uri("/v1/notifications").set_json(notification)).await;
+    fixture.send(TestRequest::post().uri("/internal/events").set_json(json!([verdict()]))).await;
+    let mut marks = Vec::new();
+    let mut cursor = "0-0".to_owned();
+    while marks.len() < 2 {
+        let feed = fixture.get(&format!("/internal/feed?after={cursor}&wait_ms=20000")).await.json();
+        let events = feed["events"].as_array().unwrap();
+        assert!(!events.is_empty(), "only {marks:?} came");
+        marks.extend(
+            events.iter().map(|entry| (entry["event"]["message_id"].clone(), entry.get("emitted").cloned())),
+        );
+        cursor = feed["cursor"].as_str().unwrap().to_owned();
+    }
+    assert_eq!(marks, [(json!("n1"), None), (json!("v1"), Some(json!(true)))]);
+}
+
+#[actix_web::test]
 async fn answer_to_notifications_names_the_place_behind_their_events() {
     let fixture = Fixture::new();
     let notification = json!({ "message_id": "n1", "event_type": "a.b", "publisher_id": "p", "payload": {} });

@@ -51,8 +51,8 @@ async fn a_row_committed_late_is_not_lost() {
     let read = |conn: &mut DbConn, after| {
         let events = list_feed(conn, after, 10, PIECE_BYTES).unwrap().events;
         let ids: Vec<String> =
-            events.iter().map(|(_, members)| members.contains("slow").to_string()).collect();
-        (ids, events.last().map_or(after, |(cursor, _)| *cursor))
+            events.iter().map(|event| event.members.contains("slow").to_string()).collect();
+        (ids, events.last().map_or(after, |event| event.cursor))
     };
     let list = |conn: &mut DbConn, direction| {
         let filter = FlatFilter { direction, limit: 10, ..FlatFilter::default() };

@@ -61,7 +61,11 @@ pub fn feed(rounds: i64) -> Vec<Entry> {
             event["message_id"] = format!("{id}-{round}").into();
             event.as_object_mut().unwrap().values_mut().for_each(|value| shift(value, round * DAYS));
             let place = Place { xid: 0, id: i64::try_from(entries.len()).unwrap() + 1 };
-            entries.push(Entry { place, body: serde_json::value::to_raw_value(&event).unwrap() });
+            entries.push(Entry {
+                place,
+                body: serde_json::value::to_raw_value(&event).unwrap(),
+                is_emitted: false,
+            });
         }
     }
     entries

@@ -37,6 +37,8 @@ pub struct Entry {
     pub place: Place,
     /// Its v1 object.
     pub body: Box<RawValue>,
+    /// Whether a service has made it: it did not come in from outside.
+    pub is_emitted: bool,
 }
 
 /// Why the event service could not be used; it is asked again later.
@@ -72,6 +74,8 @@ struct Feed {
 struct FeedEntry {
     cursor: String,
     event: Box<RawValue>,
+    #[serde(default)]
+    emitted: bool,
 }
 
 impl HttpEvents {
@@ -144,7 +148,9 @@ impl EventService for HttpEvents {
             let feed = format!("/internal/feed?after={after}&limit={PAGE}&wait_ms={wait_ms}");
             let body = self.send(|url| self.client.get(format!("{url}{feed}")), wait).await?;
             let feed: Feed = serde_json::from_str(&body).map_err(|cause| Fault(cause.to_string()))?;
-            let entry = |entry: FeedEntry| Ok(Entry { place: entry.cursor.parse()?, body: entry.event });
+            let entry = |FeedEntry { cursor, event, emitted }| {
+                Ok(Entry { place: cursor.parse()?, body: event, is_emitted: emitted })
+            };
             let entries = feed.events.into_iter().map(entry).collect::<Result<_, String>>();
             Ok(Page { entries: entries.map_err(Fault)? })
         })

@@ -232,7 +232,8 @@ fn sort_page(matcher: &mut Matcher, page: &Page, partitions: i64, pace: &mut Pac
     }
     for entry in &page.entries {
         let Some(event) = read_event(entry) else { continue };
-        let now = pace.at(event.timestamp);
+        let at = event.timestamp;
+        let now = if entry.is_emitted { pace.beside(at) } else { pace.at(at) };
         let (event, mut body) = (Arc::new(event), None);
         for found in matcher.match_event(&event) {
             let key = active_key(found.trigger.name(), &found.distinguishing.key());

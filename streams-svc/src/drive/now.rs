@@ -71,6 +71,15 @@ impl Pace {
         }
     }
 
+    /// The present when an event comes in that a pipeline has made. It has the date of what it tells of, which may be
+    /// days ago, and does not set the clock.
+    pub(super) fn beside(&self, event: NaiveDateTime) -> NaiveDateTime {
+        match self {
+            Self::Machine(clock) => clock.now_naive(),
+            Self::Replay(present) => present.unwrap_or(event),
+        }
+    }
+
     /// What a replay has reached.
     pub(super) fn present(&self) -> Option<NaiveDateTime> {
         match self {

@@ -8,7 +8,7 @@ use shared::on_backend;
 use std::time::Duration;
 use streams_svc::clock_service::ClockService;
 use streams_svc::config::Config;
-use streams_svc::drive::Follower;
+use streams_svc::drive::{EventService, Follower};
 use streams_svc::store;
 
 #[actix_web::test]
@@ -209,5 +209,23 @@ async fn clock_waits_for_the_partition_that_is_behind() {
         assert_eq!(fixture.ids("/v1/streams").await.len(), INSTANCES);
     }
     held.join().unwrap().unwrap();
+    clock.stop().await;
+}
+
+/// A verdict of the usage handler has the time that it is about.
+#[actix_web::test]
+async fn event_that_a_pipeline_has_made_does_not_set_the_clock() {
+    let clock = ClockService::start("127.0.0.1:0").unwrap();
+    let fixture = replay(HOURLY, &format!("http://{}", clock.address));
+    fixture.tick("2015-03-09T12:00:00").await;
+    let made = event("compute.instance.update", "v1", "2015-02-27T00:00:00", json!({ "instance_id": "i" }));
+    fixture.events.store(vec![made.to_string()]).await.unwrap();
+    fixture.follow().await;
+    assert_eq!(fixture.state.now().now(), at("2015-03-09T12:00:00"));
+    let told = reqwest::get(format!("http://{}/time", clock.address)).await.unwrap().text().await.unwrap();
+    assert_eq!(told, "2015-03-09T12:00:00");
+    // Its stream was over on the 27th at 2.
+    assert_eq!(fixture.work().await, 1);
+    assert_eq!(fixture.states(1).await, ["active", "expiring", "completed"]);
     clock.stop().await;
 }

@@ -27,26 +27,31 @@ pub(crate) const PIPELINES: &str = include_str!("../fixtures/pipelines.yaml");
 /// The event service as a list: ids count from 1, and a known message id is dropped.
 #[derive(Default)]
 pub(crate) struct ListedEvents {
-    entries: Mutex<Vec<Json>>,
+    /// Each with whether a service has made it.
+    entries: Mutex<Vec<(Json, bool)>>,
     /// Most events of a page.
     pub(crate) page: Mutex<Option<usize>>,
 }
 
 impl ListedEvents {
     pub(crate) fn push(&self, event: Json) {
+        self.put(event, false);
+    }
+
+    fn put(&self, event: Json, is_emitted: bool) {
         let mut entries = self.entries.lock().unwrap();
-        if !entries.iter().any(|known| known["message_id"] == event["message_id"]) {
-            entries.push(event);
+        if !entries.iter().any(|(known, _)| known["message_id"] == event["message_id"]) {
+            entries.push((event, is_emitted));
         }
     }
 
     /// Many that are known to be new.
     pub(crate) fn extend(&self, events: impl IntoIterator<Item = Json>) {
-        self.entries.lock().unwrap().extend(events);
+        self.entries.lock().unwrap().extend(events.into_iter().map(|event| (event, false)));
     }
 
     pub(crate) fn all(&self) -> Vec<Json> {
-        self.entries.lock().unwrap().clone()
+        self.entries.lock().unwrap().iter().map(|(event, _)| event.clone()).collect()
     }
 }
 
@@ -55,16 +60,17 @@ impl EventService for ListedEvents {
         let page = self.page.lock().unwrap().unwrap_or(1000);
         let entries = self.entries.lock().unwrap();
         let skip = usize::try_from(after.id).unwrap();
-        let entry = |(index, event): (usize, &Json)| Entry {
+        let entry = |(index, (event, is_emitted)): (usize, &(Json, bool))| Entry {
             place: Place { xid: 0, id: i64::try_from(index).unwrap() + 1 },
             body: serde_json::value::to_raw_value(event).unwrap(),
+            is_emitted: *is_emitted,
         };
         let page = entries.iter().enumerate().skip(skip).take(page).map(entry).collect();
         async move { Ok(Page { entries: page }) }.boxed()
     }
 
     fn store(&self, events: Vec<String>) -> BoxFuture<'_, Result<(), Fault>> {
-        events.iter().for_each(|event| self.push(serde_json::from_str(event).unwrap()));
+        events.iter().for_each(|event| self.put(serde_json::from_str(event).unwrap(), true));
         async { Ok(()) }.boxed()
     }
 }

@@ -11,6 +11,8 @@ CREATE TABLE events (
     v1 TEXT NOT NULL,
     v2 TEXT NOT NULL,
     raw TEXT NOT NULL,
+    -- Made by another service, not come in from outside: it does not tell the time of a replay.
+    is_emitted BOOLEAN NOT NULL DEFAULT false,
     -- Always 0 here: one writer at a time, so ids are in commit order. PostgreSQL needs it (store/feed.rs).
     xid BIGINT NOT NULL DEFAULT 0
 );
