@@ -8,7 +8,8 @@ use shared::on_backend;
 use std::time::Duration;
 use streams_svc::clock_service::ClockService;
 use streams_svc::config::Config;
-use streams_svc::drive::{EventService, Follower};
+use streams_svc::definitions::Definitions;
+use streams_svc::drive::{EventService, Follower, Worker};
 use streams_svc::store;
 
 #[actix_web::test]
@@ -228,4 +229,17 @@ async fn event_that_a_pipeline_has_made_does_not_set_the_clock() {
     assert_eq!(fixture.work().await, 1);
     assert_eq!(fixture.states(1).await, ["active", "expiring", "completed"]);
     clock.stop().await;
+}
+
+#[actix_web::test]
+async fn process_that_starts_anew_knows_the_time_of_the_replay() {
+    let fixture = replay(HOURLY, "internal");
+    fixture.events.extend(hour(0));
+    fixture.follow().await;
+    fixture.tick("2015-03-01T02:00:01").await;
+    let mut part = part(HOURLY, PIPELINES);
+    part.time_sync_endpoint = Some("internal".to_owned());
+    let anew = fixture.replica(Definitions::fixed(part, &Config::default()));
+    assert_eq!(Worker::new(anew.clone()).round().await.unwrap(), INSTANCES, "two hours are over");
+    assert_eq!(anew.now().now(), at("2015-03-01T02:00:01"));
 }
