@@ -140,7 +140,7 @@ fn commas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
 }
 
 /// Whether paths can be put behind it.
-fn is_base_url(text: &str) -> bool {
+pub(crate) fn is_base_url(text: &str) -> bool {
     let is_base = |url: Url| {
         let is_http = matches!(url.scheme(), "http" | "https");
         is_http && url.host_str().is_some() && url.query().is_none() && url.fragment().is_none()

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use shared::yaml::{self, Error, Node};
 
+use crate::config::is_base_url;
 use crate::pipeline::{self, Handlers, Pipelines};
 use crate::timex::Expression;
 use crate::triggers::{self, Triggers};
@@ -21,6 +22,9 @@ const MAX_BATCH: i64 = 10_000;
 const LONGEST: Duration = Duration::from_secs(86_400);
 /// A worker that found nothing rests at least so long, whatever the file says.
 const SHORTEST_DELAY: Duration = Duration::from_millis(10);
+
+/// The `time_sync_endpoint` that is no service: the store keeps the time of the replay.
+pub const INTERNAL: &str = "internal";
 
 /// What streams are made and done by.
 #[derive(Debug, Clone)]
@@ -39,7 +43,7 @@ pub struct StreamsPart {
     pub purge_completed_streams: bool,
     /// Removal of old events, if it is wanted.
     pub trim: Option<Trim>,
-    /// Clock service that tells the present time of a replay.
+    /// Clock service that tells the present time of a replay, or [`INTERNAL`].
     pub time_sync_endpoint: Option<String>,
     /// What is odd in the files, and no reason to refuse them.
     pub warnings: Vec<String>,
@@ -107,7 +111,7 @@ impl StreamsPart {
             purge_completed_streams: settings
                 .truth("purge_completed_streams", default.purge_completed_streams)?,
             trim: settings.trim()?,
-            time_sync_endpoint: settings.text("time_sync_endpoint")?.map(str::to_owned),
+            time_sync_endpoint: settings.endpoint("time_sync_endpoint")?,
             warnings: unknown.iter().map(ToString::to_string).collect(),
             files: [Some(path.to_owned()), trigger_file, pipeline_file].into_iter().flatten().collect(),
         };
@@ -156,6 +160,18 @@ impl<'a> Settings<'a> {
 
     fn text(&self, key: &str) -> Result<Option<&'a str>, Error> {
         self.read(key, "a text", Node::as_str)
+    }
+
+    /// [`INTERNAL`] or a base URL; a blank one is none, as in the original.
+    fn endpoint(&self, key: &str) -> Result<Option<String>, Error> {
+        let Some(text) = self.text(key)?.map(str::trim).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        if text == INTERNAL || is_base_url(text) {
+            return Ok(Some(text.to_owned()));
+        }
+        let node = self.get(key).unwrap_or(self.root);
+        Err(node.error(format_args!("{key}: '{INTERNAL}' or http://host:port is needed, not {text}")))
     }
 
     fn truth(&self, key: &str, default: bool) -> Result<bool, Error> {
@@ -315,6 +331,15 @@ mod tests {
     }
 
     #[test]
+    fn blank_clock_service_is_none() {
+        for blank in ["", "''", "' '"] {
+            assert_eq!(load(&format!("time_sync_endpoint: {blank}\n")).unwrap().time_sync_endpoint, None);
+        }
+        let own = load("time_sync_endpoint: internal\n").unwrap().time_sync_endpoint;
+        assert_eq!(own.as_deref(), Some(INTERNAL));
+    }
+
+    #[test]
     fn wrong_trim_age_turns_trimming_off() {
         assert_eq!(load("trim_events: true\ntrim_events_age: soon\n").unwrap().trim, None);
     }
@@ -357,6 +382,15 @@ mod tests {
                 "purge_completed_streams: 5",
                 "purge_completed_streams: true or false is needed, not an integer",
             ),
+            (
+                "time_sync_endpoint: clock:8090",
+                "time_sync_endpoint: 'internal' or http://host:port is needed, not clock:8090",
+            ),
+            (
+                "time_sync_endpoint: ftp://clock",
+                "time_sync_endpoint: 'internal' or http://host:port is needed, not ftp://clock",
+            ),
+            ("time_sync_endpoint: 5", "time_sync_endpoint: a text is needed, not an integer"),
             ("trigger_definitions: [a]", "trigger_definitions: a file name is needed, not a list"),
             ("config_path: 5\npipeline_config: x", "config_path: a folder or a list of folders is needed"),
             ("pipeline_handlers: [a]", "pipeline_handlers: names with class names are needed"),

@@ -19,13 +19,11 @@ use shared::clock::SharedClock;
 use shared::datetime::{iso, parse};
 
 use crate::definitions::Definitions;
+use crate::winchester::INTERNAL;
 
 /// Event time between two posts, and real time between two questions. Events that come so much too late do not move the
 /// clock.
 const STEP: TimeDelta = TimeDelta::seconds(20);
-
-/// The endpoint that is this process itself.
-const INTERNAL: &str = "internal";
 
 /// Longest wait for the clock service.
 const TIMEOUT: Duration = Duration::from_secs(5);
