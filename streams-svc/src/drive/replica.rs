@@ -86,7 +86,7 @@ impl Replica {
         }
         let me = this(&self.state, self.trouble.clone());
         let now = to_micros(self.state.clock.now_naive());
-        self.state.db.write(move |conn| store::put_replica(conn, &me, now, now - DEAD_MICROS)).await
+        self.state.db.write(move |conn| store::put_replica(conn, &me, now, DEAD_MICROS)).await
     }
 
     /// Reads the files again if they should be others.
@@ -132,8 +132,9 @@ fn this(state: &State, trouble: Option<String>) -> ReplicaRow {
 /// # Errors
 /// When the database fails.
 pub(crate) async fn replicas(state: &State) -> Result<Vec<ReplicaRow>, Error> {
-    let dead = to_micros(state.clock.now_naive()) - DEAD_MICROS;
-    let all = state.db.read(move |conn| Ok::<_, Error>(store::list_replicas(conn, dead)?)).await?;
+    let now = to_micros(state.clock.now_naive());
+    let list = move |conn: &mut _| Ok::<_, Error>(store::list_replicas(conn, now, DEAD_MICROS)?);
+    let all = state.db.read(list).await?;
     let (mine, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|replica| *replica.name == *state.replica);
     let trouble = mine.into_iter().next().and_then(|me| me.trouble);

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use shared::datetime::to_micros;
@@ -124,7 +123,8 @@ impl Worker {
     /// When the database fails.
     pub async fn round(&mut self) -> Result<usize, DbError> {
         let at = to_micros(self.state.clock.now_naive());
-        self.state.db.write(move |conn| store::return_lost(conn, at)).await?;
+        let lease = self.lease_micros();
+        self.state.db.write(move |conn| store::return_lost(conn, at, lease)).await?;
         let count = self.take().await?;
         self.begin();
         while let Some(done) = self.running.next().await {
@@ -229,13 +229,14 @@ impl Worker {
 
     /// Keeps what is in hand, and returns what others have lost.
     async fn renew(&mut self) {
-        let (ids, lease) = (self.ids.iter().copied().collect::<Vec<_>>(), self.lease_until());
+        let ids: Vec<i64> = self.ids.iter().copied().collect();
+        let (lease, lease_until) = (self.lease_micros(), self.lease_until());
         let at = to_micros(self.state.clock.now_naive());
         let renewed = self.state.db.write(move |conn| {
             if !ids.is_empty() {
-                store::renew(conn, &ids, lease)?;
+                store::renew(conn, &ids, lease_until)?;
             }
-            store::return_lost(conn, at)
+            store::return_lost(conn, at, lease)
         });
         match renewed.await {
             Ok(0) => {}
@@ -245,9 +246,11 @@ impl Worker {
     }
 
     fn lease_until(&self) -> i64 {
-        let lease =
-            TimeDelta::seconds(i64::try_from(self.state.config.lease_secs).unwrap_or(i64::MAX / 2000));
-        to_micros(self.state.clock.now_naive() + lease)
+        to_micros(self.state.clock.now_naive()).saturating_add(self.lease_micros())
+    }
+
+    fn lease_micros(&self) -> i64 {
+        i64::try_from(self.state.config.lease_secs).unwrap_or(i64::MAX).saturating_mul(1_000_000)
     }
 }
 

@@ -130,20 +130,21 @@ pub(super) fn move_cursor(conn: &mut DbConn, from: Place, to: &Cursor) -> Result
     Ok(execute(conn, sql)? == 1)
 }
 
-/// Says that `me` is alive at `now`, and gives it its fair share of the partitions; who was not seen since `dead`
-/// holds none. All times in microseconds.
+/// Says that `me` is alive at `now`, and gives it its fair share of the partitions; who was not seen within `silence` of
+/// it, before or after, holds none. One that died while its clock was ahead would be alive until then. All times in
+/// microseconds.
 ///
 /// # Errors
 /// When the database fails.
-pub fn share_partitions(conn: &mut DbConn, me: &str, now: i64, dead: i64) -> Result<Vec<i64>, DbError> {
+pub fn share_partitions(conn: &mut DbConn, me: &str, now: i64, silence: i64) -> Result<Vec<i64>, DbError> {
     conn.transaction(|conn| {
         let mut sql = Sql::new("INSERT INTO holders (holder, seen) VALUES (");
         sql.bind(me).push(", ").bind(now).push(") ON CONFLICT (holder) DO UPDATE SET seen = excluded.seen");
         execute(conn, sql)?;
         // Also the lock that lets one replica share at a time.
         execute(conn, Sql::new("UPDATE cursors SET holder = holder WHERE partition = 0"))?;
-        let mut sql = Sql::new("DELETE FROM holders WHERE seen < ");
-        sql.bind(dead);
+        let mut sql = Sql::new("DELETE FROM holders WHERE seen NOT BETWEEN ");
+        sql.bind(now.saturating_sub(silence)).push(" AND ").bind(now.saturating_add(silence));
         execute(conn, sql)?;
         execute(
             conn,

@@ -54,18 +54,18 @@ pub fn find_announced(conn: &mut DbConn) -> Result<Option<Announced>, DbError> {
     Ok(rows.into_iter().next())
 }
 
-/// Says that a replica is alive at `now`, and by what it runs; forgets those that were not seen since `dead`. Times in
-/// microseconds.
+/// Says that a replica is alive at `now`, and by what it runs; forgets those that were not seen within `silence` of it,
+/// before or after. Times in microseconds.
 ///
 /// When nobody runs by the definitions of the last reload any more, because all were started anew with others, those of
 /// this replica are in force.
 ///
 /// # Errors
 /// When the database fails.
-pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, now: i64, dead: i64) -> Result<(), DbError> {
+pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, now: i64, silence: i64) -> Result<(), DbError> {
     put_row(conn, replica, now)?;
-    let mut sql = Sql::new("DELETE FROM replicas WHERE seen < ");
-    sql.bind(dead);
+    let mut sql = Sql::new("DELETE FROM replicas WHERE seen NOT BETWEEN ");
+    sql.bind(now.saturating_sub(silence)).push(" AND ").bind(now.saturating_add(silence));
     execute(conn, sql)?;
     let mut sql = Sql::new("UPDATE definitions SET generation = generation + 1, digest = ");
     sql.bind(replica.digest.as_str()).push(" WHERE digest NOT IN (SELECT digest FROM replicas)");
@@ -84,13 +84,14 @@ fn put_row(conn: &mut DbConn, replica: &ReplicaRow, now: i64) -> Result<(), DbEr
     execute(conn, sql).map(|_one| ())
 }
 
-/// The replicas that were seen since `dead` (microseconds).
+/// The replicas that were seen within `silence` of `now`, before or after (microseconds).
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_replicas(conn: &mut DbConn, dead: i64) -> Result<Vec<ReplicaRow>, DbError> {
-    let mut sql = Sql::new("SELECT name, digest, trouble FROM replicas WHERE seen >= ");
-    sql.bind(dead).push(" ORDER BY name");
+pub fn list_replicas(conn: &mut DbConn, now: i64, silence: i64) -> Result<Vec<ReplicaRow>, DbError> {
+    let mut sql = Sql::new("SELECT name, digest, trouble FROM replicas WHERE seen BETWEEN ");
+    sql.bind(now.saturating_sub(silence)).push(" AND ").bind(now.saturating_add(silence));
+    sql.push(" ORDER BY name");
     load(conn, sql)
 }
 

@@ -258,13 +258,18 @@ pub fn renew(conn: &mut DbConn, ids: &[i64], lease_until: i64) -> Result<(), DbE
     execute(conn, sql.once()).map(|_count| ())
 }
 
-/// Puts streams whose workers are gone back to their retry states; how many there were.
+/// Puts streams whose workers are gone back to their retry states; how many there were. `at` is the present and `lease`
+/// the length of a lease, in microseconds.
+///
+/// A lease that ends more than two lengths from now was taken by a clock that is ahead: a worker that died with it would
+/// keep its streams until the others' clocks have caught up.
 ///
 /// # Errors
 /// When the database fails.
-pub fn return_lost(conn: &mut DbConn, at: i64) -> Result<usize, DbError> {
+pub fn return_lost(conn: &mut DbConn, at: i64, lease: i64) -> Result<usize, DbError> {
+    let latest = at.saturating_add(lease.saturating_mul(2));
     let mut sql = Sql::new("SELECT id, serial, trigger_name, state FROM streams WHERE state IN (2, 3)");
-    sql.push(" AND lease_until < ").bind(at).push(" LIMIT 1000");
+    sql.push(" AND (lease_until < ").bind(at).push(" OR lease_until > ").bind(latest).push(") LIMIT 1000");
     let lost: Vec<LostRow> = load(conn, sql)?;
     let mut count = 0;
     for row in lost {
@@ -273,7 +278,8 @@ pub fn return_lost(conn: &mut DbConn, at: i64) -> Result<usize, DbError> {
         count += conn.transaction(|conn| {
             let mut sql = Sql::new("UPDATE streams SET serial = serial + 1, lease_until = NULL, state = ");
             sql.bind(i64::from(state.number())).push(" WHERE id = ").bind(row.id);
-            sql.push(" AND serial = ").bind(row.serial).push(" AND lease_until < ").bind(at);
+            sql.push(" AND serial = ").bind(row.serial).push(" AND (lease_until < ").bind(at);
+            sql.push(" OR lease_until > ").bind(latest).push(")");
             let changed = execute(conn, sql)?;
             if changed > 0 {
                 let (name, reason) = (&row.trigger_name, Some("its worker is gone"));

@@ -154,6 +154,19 @@ async fn stream_of_a_dead_worker_returns_and_what_it_brings_too_late_is_discarde
 }
 
 #[actix_web::test]
+async fn stream_of_a_worker_that_died_with_a_clock_ahead_returns() {
+    let noon = shared::datetime::to_micros(crate::common::at("2015-02-27T16:00:00"));
+    // A lease has 60 seconds. That of a clock which is as much ahead holds, that of one a day ahead does not.
+    for (until, others) in [(noon + 120_000_000, 29), (noon + 86_460_000_000, 30)] {
+        let fixture = ready().await;
+        let id = take(&fixture, until).await[0].id;
+        assert_eq!(fixture.work().await, others);
+        let end = if others == 30 { "completed" } else { "firing" };
+        assert_eq!(fixture.states(id).await.last().unwrap(), end);
+    }
+}
+
+#[actix_web::test]
 async fn user_may_reset_a_stream_whose_lease_is_over() {
     let fixture = ready().await;
     let id = take(&fixture, 0).await[0].id;
@@ -167,19 +180,23 @@ async fn partitions_are_shared_among_the_living() {
     let fixture = Fixture::new();
     let db = &fixture.database.db;
     let count = usize::try_from(db.write(store::start_partitions).await.unwrap()).unwrap();
-    let share = async |me: &'static str, now: i64, dead: i64| {
-        db.write(move |conn| store::share_partitions(conn, me, now, dead)).await.unwrap()
+    let share = async |me: &'static str, now: i64| {
+        db.write(move |conn| store::share_partitions(conn, me, now, 50)).await.unwrap()
     };
-    assert_eq!(share("a", 100, 0).await.len(), count);
-    assert_eq!(share("b", 101, 0).await.len(), 0, "nobody is robbed");
+    assert_eq!(share("a", 100).await.len(), count);
+    assert_eq!(share("b", 101).await.len(), 0, "nobody is robbed");
     let fair = count.div_ceil(2);
-    assert_eq!(share("a", 102, 0).await.len(), fair);
-    assert_eq!(share("b", 103, 0).await.len(), count - fair);
+    assert_eq!(share("a", 102).await.len(), fair);
+    assert_eq!(share("b", 103).await.len(), count - fair);
     // `a` was not seen since 102.
-    assert_eq!(share("b", 200, 150).await.len(), count);
+    assert_eq!(share("b", 200).await.len(), count);
     // Who leaves makes room at once.
     db.write(|conn| store::leave_partitions(conn, "b")).await.unwrap();
-    assert_eq!(share("c", 201, 150).await.len(), count);
+    assert_eq!(share("c", 201).await.len(), count);
+    // `c` dies while its clock is ahead.
+    assert_eq!(share("c", 1000).await.len(), count);
+    assert_eq!(share("d", 950).await.len(), 0, "as much as clocks may differ");
+    assert_eq!(share("d", 949).await.len(), count);
 }
 
 /// On PostgreSQL ids are given before commits: a client that follows the list must not pass by a stream that is late.

@@ -124,6 +124,17 @@ async fn reload_does_not_wait_for_the_dead() {
 }
 
 #[actix_web::test]
+async fn replica_that_died_with_a_clock_ahead_is_dead() {
+    let (fixture, files, _other, _files, mut replica) = two().await;
+    fixture.set_clock("2015-02-27T15:57:32");
+    replica.beat().await.unwrap();
+    fixture.set_clock("2015-02-27T14:57:32");
+    files.write("triggers.yaml", NEW);
+    let answer = reload(&fixture).await;
+    assert_eq!((answer.status, current(&answer.json())), (StatusCode::OK, vec![true]));
+}
+
+#[actix_web::test]
 async fn replica_that_starts_with_older_files_is_seen() {
     let fixture = Fixture::defined(Files::new().load(), &Config::default());
     let newer = Files::new();
