@@ -26,18 +26,18 @@ pub(super) async fn answer(call: Call<'_>) -> Result<Response<Body>, Fault> {
 
 /// `GET /sessions/one_time_token`: for whoever cannot send a header, such as a browser's websocket.
 async fn make_once(call: &Call<'_>) -> Result<Response<Body>, Fault> {
-    let owner = call.caller.holder.clone();
-    let text = match (call.gateway().mode, owner) {
+    let caller = &call.caller;
+    let text = match (call.gateway().mode, caller.holder.clone().zip(caller.login.as_ref())) {
         (AuthMode::Open, _) => TokenKind::Once.generate(),
-        (AuthMode::Secure, Some(_)) if call.caller.is_once => {
+        (AuthMode::Secure, Some(_)) if caller.is_once => {
             return Err(Fault::Forbidden("A one-time token makes no other one.".into()));
         }
-        (AuthMode::Secure, Some(owner)) => {
-            let issue = Issue::new(owner, None, call.caller.scope.clone());
+        (AuthMode::Secure, Some((owner, login))) => {
+            let issue = Issue::new(owner, None, caller.scope.clone());
             let (made, text) = OAuthToken::make(TokenKind::Once, issue, call.gateway().clock.now());
-            let parent = call.caller.login.as_ref().and_then(|login| login.proof.access());
-            let made = OAuthToken { parent: parent.map(str::to_owned), ..made };
-            if !call.accounts().write(move |conn| store::issue_once(conn, made)).await? {
+            let proof = login.proof.clone();
+            let made = OAuthToken { parent: proof.access().map(str::to_owned), ..made };
+            if !call.accounts().write(move |conn| store::issue_once(conn, &proof, made)).await? {
                 return Err(Fault::Unauthorized("The credentials are not valid."));
             }
             text
@@ -65,12 +65,16 @@ async fn log_in(mut call: Call<'_>) -> Result<Response<Body>, Fault> {
     } else {
         let shown = (Kind::User, user.as_str(), password.as_str());
         let identity = call.worker.logins.check_password(call.accounts(), shown, call.address).await?;
-        let owner = identity.and_then(|identity| Some((identity.holder?, identity.principal.subject)));
-        let (owner, actor) = owner.ok_or(Fault::Unauthorized("User or password is wrong."))?;
+        let owner = identity
+            .and_then(|identity| Some((identity.holder?, identity.principal.subject, identity.login)));
+        let wrong = Fault::Unauthorized("User or password is wrong.");
+        let Some((owner, actor, login)) = owner else { return Err(wrong) };
         let issue = Issue::new(owner, None, None);
         let (made, text) = OAuthToken::make(TokenKind::Access, issue, call.gateway().clock.now());
         let deed = Deed { actor, ..call.deed(Action::TokenIssue, &format!("user:{user}"), "session") };
-        call.accounts().write(move |conn| store::issue(conn, vec![made], deed)).await?;
+        if !call.accounts().write(move |conn| store::issue(conn, &login.proof, made, deed)).await? {
+            return Err(wrong);
+        }
         text
     };
     let mut answer = unstored(see_other(&format!("{OLD}/{text}")));

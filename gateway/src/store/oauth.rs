@@ -2,10 +2,13 @@
 
 use super::{append, identity_of, instant, list_scopes};
 use crate::model::{Action, Deed, Holder, Identity, Issue, Kind, Login, OAuthToken, Proof, TokenKind};
-use crate::schema::oauth_tokens as tokens;
+use crate::schema::{holders, oauth_tokens as tokens};
 use chrono::{DateTime, Duration, Utc};
 use diesel::prelude::*;
 use shared::db::{DbConn, DbError};
+
+#[cfg(test)]
+mod tests;
 
 /// Hours for which a token is kept after its end: a code or refresh token that comes again is still known.
 const KEPT_HOURS: i64 = 24;
@@ -44,25 +47,31 @@ pub(crate) enum Exchange {
     Reused,
 }
 
-/// Stores tokens of one login, and says so in the log.
+/// Stores the first token of a login, and says so in the log. Tells whether `proof`, by which its owner has logged in, is
+/// still good.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn issue(conn: &mut DbConn, made: Vec<OAuthToken>, deed: Deed) -> Result<(), DbError> {
+pub(crate) fn issue(conn: &mut DbConn, proof: &Proof, made: OAuthToken, deed: Deed) -> Result<bool, DbError> {
     conn.transaction(|conn| {
-        purge(conn, deed.at)?;
-        insert(conn, made)?;
-        append(conn, deed)
+        let is_good = is_good(conn, proof, &made)?;
+        if is_good {
+            store(conn, vec![made], deed)?;
+        }
+        Ok(is_good)
     })
 }
 
 /// Stores a one-time token, which belongs to the login of its parent and ends no later. It is no login of its own, and
-/// too short-lived for the log. Tells whether the parent is still good.
+/// too short-lived for the log. Tells whether `proof`, by which its owner has logged in, is still good.
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn issue_once(conn: &mut DbConn, mut made: OAuthToken) -> Result<bool, DbError> {
+pub(crate) fn issue_once(conn: &mut DbConn, proof: &Proof, mut made: OAuthToken) -> Result<bool, DbError> {
     conn.transaction(|conn| {
+        if !is_good(conn, proof, &made)? {
+            return Ok(false);
+        }
         if let Some(parent) = &made.parent {
             let parent = find(conn, parent, TokenKind::Access)?;
             let parent = parent.filter(|parent| parent.is_valid(made.created_at));
@@ -169,7 +178,7 @@ pub(crate) fn exchange(
             Err(refused) => return Ok(refused),
         };
         let target = owner(conn, &token.issue.owner)?.map_or(deed.target, |owner| owner.label());
-        issue(conn, made, Deed { target, ..deed })?;
+        store(conn, made, Deed { target, ..deed })?;
         Ok(Exchange::Done)
     })
 }
@@ -212,6 +221,39 @@ pub(crate) fn revoke_all(conn: &mut DbConn, owner: &str, deed: Deed) -> Result<(
         diesel::delete(tokens::table.filter(tokens::owner.eq(owner))).execute(conn)?;
         append(conn, deed)
     })
+}
+
+/// Locks a holder to the end of the transaction, so that nobody changes the secret or ends logins meanwhile, and nobody
+/// adds a login; answers with the hash of the secret, `None` when there is no such holder. Comes before everything else
+/// of that holder is looked at: on PostgreSQL a statement sees what was there when it began.
+fn lock(conn: &mut DbConn, id: &str) -> Result<Option<Option<String>>, DbError> {
+    let secret = holders::table.find(id).select(holders::secret_hash);
+    Ok(match conn {
+        DbConn::Postgres(conn) => secret.for_no_key_update().first(conn).optional()?,
+        // There is one writer.
+        DbConn::Sqlite(conn) => secret.first(conn).optional()?,
+    })
+}
+
+/// Whether what the owner of `made` has shown is still good. To the end of the transaction it stays so.
+fn is_good(conn: &mut DbConn, proof: &Proof, made: &OAuthToken) -> Result<bool, DbError> {
+    let Some(secret) = lock(conn, &made.issue.owner)? else { return Ok(false) };
+    Ok(match proof {
+        Proof::Holder { id, secret_hash } => *id == made.issue.owner && *secret_hash == secret,
+        Proof::Access(hash) => {
+            let shown = find(conn, hash, TokenKind::Access)?;
+            shown
+                .is_some_and(|shown| shown.issue.owner == made.issue.owner && shown.is_valid(made.created_at))
+        }
+        // It is nobody's.
+        Proof::Api(_) => false,
+    })
+}
+
+fn store(conn: &mut DbConn, made: Vec<OAuthToken>, deed: Deed) -> Result<(), DbError> {
+    purge(conn, deed.at)?;
+    insert(conn, made)?;
+    append(conn, deed)
 }
 
 /// Removes some tokens that ended long ago.

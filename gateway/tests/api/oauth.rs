@@ -1,5 +1,6 @@
 //! OAuth 2 (RFC 6749, 7636, 7009; contract `dtrace`, section 5).
 
+mod changed;
 mod codes;
 mod one_time;
 

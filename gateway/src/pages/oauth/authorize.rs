@@ -41,13 +41,13 @@ pub(in crate::pages) async fn authorize(mut call: Call<'_>) -> Result<Response<B
     };
     let code = match wish(&call, &form, &target).await {
         Ok(wish) => match log_in(&call, &form).await? {
-            LoggedIn::Yes(caller) => make_code(&call, &caller, &target, wish).await?,
+            LoggedIn::Yes(caller) => match make_code(&call, &caller, &target, wish).await? {
+                Ok(None) => return Ok(wrong(&target.client)),
+                Ok(Some(code)) => Ok(code),
+                Err(refused) => Err(refused),
+            },
             LoggedIn::No => return Ok(page(&target.client, "")),
-            LoggedIn::Wrong => {
-                let mut answer = page(&target.client, "User or password is wrong.");
-                *answer.status_mut() = StatusCode::FORBIDDEN;
-                return Ok(answer);
-            }
+            LoggedIn::Wrong => return Ok(wrong(&target.client)),
         },
         Err(refused) => Err(refused),
     };
@@ -157,13 +157,14 @@ async fn log_in(call: &Call<'_>, form: &Form) -> Result<LoggedIn, Fault> {
     Ok(caller.map_or(LoggedIn::Wrong, LoggedIn::Yes))
 }
 
+/// A code; `None` when what the user has shown is good no more.
 async fn make_code(
     call: &Call<'_>,
     caller: &Caller,
     target: &Target,
     wish: Wish,
-) -> Result<Result<String, OAuthError>, Fault> {
-    let Some(owner) = caller.holder.clone() else {
+) -> Result<Result<Option<String>, OAuthError>, Fault> {
+    let (Some(owner), Some(login)) = (caller.holder.clone(), &caller.login) else {
         return Ok(Err(OAuthError::new(Code::AccessDenied, "An API token is no user.")));
     };
     if !grants::is_within(&wish.scope, caller.scope.as_deref()) {
@@ -175,8 +176,16 @@ async fn make_code(
     let made = OAuthToken { redirect_uri, challenge: wish.challenge, ..made };
     let mut deed = call.deed(Action::TokenIssue, &target.client.label(), "code");
     deed.actor.clone_from(&caller.principal.subject);
-    call.accounts().write(move |conn| store::issue(conn, vec![made], deed)).await?;
-    Ok(Ok(text))
+    let proof = login.proof.clone();
+    let is_issued = call.accounts().write(move |conn| store::issue(conn, &proof, made, deed)).await?;
+    Ok(Ok(is_issued.then_some(text)))
+}
+
+/// The login form again.
+fn wrong(client: &Holder) -> Response<Body> {
+    let mut answer = page(client, "User or password is wrong.");
+    *answer.status_mut() = StatusCode::FORBIDDEN;
+    answer
 }
 
 /// The login form. It is sent to where it came from, with the same query.

@@ -2,7 +2,7 @@
 
 use super::error::{Code, OAuthError};
 use super::form::{Form, decoded};
-use crate::model::{Holder, Kind};
+use crate::model::{Holder, Kind, Proof};
 use crate::pages::Call;
 use crate::store;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -13,8 +13,8 @@ use hyper::header::AUTHORIZATION;
 pub(super) struct Client {
     /// The client.
     pub(super) holder: Holder,
-    /// Whether it has shown its secret. One without a secret never has.
-    pub(super) is_authenticated: bool,
+    /// That it has shown its secret. One without a secret never has.
+    pub(super) proof: Option<Proof>,
 }
 
 /// The client that the form or `Authorization: Basic` names; `None` when neither does.
@@ -33,25 +33,27 @@ pub(super) async fn find(call: &Call<'_>, form: &Form) -> Result<Option<Client>,
         (None, Some(id)) => (id.to_owned(), form.get("client_secret")?.map(str::to_owned)),
         (None, None) => return Ok(None),
     };
-    let invalid = OAuthError::new(Code::InvalidClient, "The client is unknown, or its secret is wrong.");
     call.accounts().check_failures(call.address)?;
     let found = named(call, &id).await?;
     let name = found.as_ref().map_or(id.as_str(), |client| client.name.as_str());
     match (secret, found.clone()) {
-        (None, Some(holder)) if holder.secret_hash.is_none() => {
-            Ok(Some(Client { holder, is_authenticated: false }))
-        }
+        (None, Some(holder)) if holder.secret_hash.is_none() => Ok(Some(Client { holder, proof: None })),
         (None, _) => {
             call.accounts().count_failure(call.address, &format!("client:{id}")).await;
-            Err(invalid)
+            Err(wrong())
         }
         (Some(secret), _) => {
             let shown = (Kind::Client, name, secret.as_str());
             let identity = call.worker.logins.check_password(call.accounts(), shown, call.address).await?;
-            let holder = identity.and(found).ok_or(invalid)?;
-            Ok(Some(Client { holder, is_authenticated: true }))
+            let (identity, holder) = identity.zip(found).ok_or_else(wrong)?;
+            Ok(Some(Client { holder, proof: Some(identity.login.proof) }))
         }
     }
+}
+
+/// Unknown, or with a wrong secret.
+pub(super) fn wrong() -> OAuthError {
+    OAuthError::new(Code::InvalidClient, "The client is unknown, or its secret is wrong.")
 }
 
 /// A client by its id, or by its name.

@@ -5,7 +5,7 @@ use super::error::{Code, OAuthError};
 use super::form::Form;
 use crate::model::oauth::ACCESS_SECS;
 use crate::model::secret::sha256;
-use crate::model::{Action, Deed, Holder, Issue, Kind, OAuthToken, Scope, TokenKind, token_hash};
+use crate::model::{Action, Deed, Holder, Issue, Kind, OAuthToken, Proof, Scope, TokenKind, token_hash};
 use crate::pages::Call;
 use crate::store::{self, Exchange};
 use chrono::{DateTime, Utc};
@@ -50,24 +50,26 @@ async fn password(call: &Call<'_>, form: &Form) -> Result<Value, OAuthError> {
     let scope = scope(call, form).await?;
     let shown = (Kind::User, name, password);
     let identity = call.worker.logins.check_password(call.accounts(), shown, call.address).await?;
-    let owner = identity.and_then(|identity| Some((identity.holder?, identity.principal.subject)));
+    let owner =
+        identity.and_then(|identity| Some((identity.holder?, identity.principal.subject, identity.login)));
     let wrong = || OAuthError::new(Code::AccessDenied, "User or password is wrong.");
-    let (owner, actor) = owner.ok_or_else(wrong)?;
+    let (owner, actor, login) = owner.ok_or_else(wrong)?;
     let issue = Issue::new(owner, client.map(|client| client.holder.id), Some(scope));
     let deed = Deed { actor, ..call.deed(Action::TokenIssue, &format!("user:{name}"), "password") };
-    issue_access(call, issue, deed).await
+    issue_access(call, login.proof, issue, deed).await?.ok_or_else(wrong)
 }
 
 async fn client_credentials(call: &Call<'_>, form: &Form) -> Result<Value, OAuthError> {
     let missing = || OAuthError::new(Code::InvalidClient, "The client must show itself.");
     let client = client::find(call, form).await?.ok_or_else(missing)?;
-    if !client.is_authenticated {
+    let Some(proof) = client.proof else {
         return Err(OAuthError::new(Code::UnauthorizedClient, "A client without a secret cannot do this."));
-    }
+    };
     let scope = scope(call, form).await?;
     let deed = deed_of(call, Action::TokenIssue, &client.holder, "client_credentials");
     let id = client.holder.id;
-    issue_access(call, Issue::new(id.clone(), Some(id), Some(scope)), deed).await
+    let issued = issue_access(call, proof, Issue::new(id.clone(), Some(id), Some(scope)), deed).await?;
+    issued.ok_or_else(client::wrong)
 }
 
 async fn authorization_code(call: &Call<'_>, form: &Form) -> Result<Value, OAuthError> {
@@ -76,7 +78,7 @@ async fn authorization_code(call: &Call<'_>, form: &Form) -> Result<Value, OAuth
     let redirect_uri = form.get("redirect_uri")?.map(str::to_owned);
     let verifier = form.get("code_verifier")?.map(str::to_owned);
     let now = call.gateway().clock.now();
-    let is_shown = client.is_authenticated;
+    let is_shown = client.proof.is_some();
     let next = move |code: &OAuthToken| {
         let is_same_place = code.redirect_uri == redirect_uri;
         // Without its own secret, a client has PKCE's.
@@ -209,11 +211,17 @@ fn deed_of(call: &Call<'_>, action: Action, client: &Holder, way: &str) -> Deed 
     Deed { actor: client.subject(), ..call.deed(action, &client.label(), way) }
 }
 
-async fn issue_access(call: &Call<'_>, issue: Issue, deed: Deed) -> Result<Value, OAuthError> {
+/// An access token; `None` when the secret that was shown has been changed meanwhile.
+async fn issue_access(
+    call: &Call<'_>,
+    proof: Proof,
+    issue: Issue,
+    deed: Deed,
+) -> Result<Option<Value>, OAuthError> {
     let scope = issue.scope.clone().unwrap_or_default();
     let (made, text) = OAuthToken::make(TokenKind::Access, issue, call.gateway().clock.now());
-    call.accounts().write(move |conn| store::issue(conn, vec![made], deed)).await?;
-    Ok(shown(&text, &scope))
+    let is_issued = call.accounts().write(move |conn| store::issue(conn, &proof, made, deed)).await?;
+    Ok(is_issued.then(|| shown(&text, &scope)))
 }
 
 fn shown(access: &str, scope: &str) -> Value {

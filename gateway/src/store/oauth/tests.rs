@@ -1,0 +1,136 @@
+//! What meets in the store at the same moment. On PostgreSQL both transactions are open at once; SQLite has one writer.
+
+use super::*;
+use crate::model::{NewHolder, token_hash};
+use crate::store::{MIGRATIONS, create_holder, delete_holder, put_secret};
+use shared::db::{Db, Target};
+use shared::testing::TestDb;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+
+const OLD: &str = "hash of the old password";
+const NEW: &str = "hash of the new password";
+
+fn now() -> DateTime<Utc> {
+    "2026-01-01T12:00:00Z".parse().unwrap()
+}
+
+fn deed() -> Deed {
+    Deed {
+        at: now(),
+        actor: "test".into(),
+        address: String::new(),
+        action: Action::TokenIssue,
+        target: String::new(),
+        detail: String::new(),
+    }
+}
+
+/// A user with the old password; his id.
+fn user(test: &TestDb) -> String {
+    let kind = Kind::User;
+    let wish = NewHolder { kind, name: "ada".into(), secret: None, user_id: None, project_id: None };
+    let holder = wish.into_holder(Some(OLD.into()), now());
+    let id = holder.id.clone();
+    assert!(test.db.write_blocking(|conn| create_holder(conn, holder, &[], deed())).unwrap());
+    id
+}
+
+/// A login by this password: whether it counted, and the hash of its token.
+fn log_in(conn: &mut DbConn, user: &str, kind: TokenKind, secret: &str) -> (bool, String) {
+    let proof = Proof::Holder { id: user.to_owned(), secret_hash: Some(secret.to_owned()) };
+    let (made, text) = OAuthToken::make(kind, Issue::new(user.to_owned(), None, None), now());
+    (issue(conn, &proof, made, deed()).unwrap(), token_hash(&text))
+}
+
+fn is_alive(test: &TestDb, hash: &str) -> bool {
+    test.db.write_blocking(|conn| find_access(conn, hash, now())).unwrap().is_some()
+}
+
+/// Begins `second` before the transaction of `first` has ended.
+fn meet<A: Send, B: Send>(
+    db: &Db,
+    first: impl FnOnce(&mut DbConn) -> A + Send,
+    second: impl FnOnce(&mut DbConn) -> B + Send,
+) -> (A, B) {
+    if let Target::Sqlite { .. } = db.target() {
+        let first = db.write_blocking::<_, DbError>(|conn| Ok(first(conn))).unwrap();
+        return (first, db.write_blocking::<_, DbError>(|conn| Ok(second(conn))).unwrap());
+    }
+    let (begun, has_begun) = channel();
+    let (over, is_over) = channel::<()>();
+    thread::scope(|scope| {
+        let first = scope.spawn(move || {
+            let run = |conn: &mut DbConn| {
+                conn.transaction(|conn| {
+                    let outcome = first(conn);
+                    begun.send(()).unwrap();
+                    until_awaited(conn, &is_over);
+                    Ok(outcome)
+                })
+            };
+            db.write_blocking::<_, DbError>(run).unwrap()
+        });
+        has_begun.recv().unwrap();
+        let second = db.write_blocking::<_, DbError>(|conn| Ok(second(conn))).unwrap();
+        drop(over);
+        (first.join().unwrap(), second)
+    })
+}
+
+/// Returns when another transaction waits for this one, or when none ever will.
+fn until_awaited(conn: &mut DbConn, is_over: &Receiver<()>) {
+    let DbConn::Postgres(conn) = conn else { return };
+    let waiting =
+        "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+    while diesel::sql_query(waiting).execute(conn).unwrap() == 0
+        && is_over.try_recv() == Err(TryRecvError::Empty)
+    {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_password_that_is_changed_during_a_login_is_wrong() {
+    for kind in [TokenKind::Access, TokenKind::Code] {
+        let test = TestDb::new(MIGRATIONS);
+        let ada = user(&test);
+        let change = |conn: &mut DbConn| put_secret(conn, &ada, NEW, deed()).unwrap();
+        let (is_set, (is_in, hash)) = meet(&test.db, change, |conn| log_in(conn, &ada, kind, OLD));
+        assert_eq!((is_set, is_in, is_alive(&test, &hash)), (true, false, false), "{kind:?}");
+        let by_new = test.db.write_blocking::<_, DbError>(|conn| Ok(log_in(conn, &ada, kind, NEW))).unwrap();
+        assert!(by_new.0, "the new one is good");
+    }
+}
+
+#[test]
+fn a_login_that_is_complete_first_ends_with_its_password() {
+    let test = TestDb::new(MIGRATIONS);
+    let ada = user(&test);
+    let first = |conn: &mut DbConn| log_in(conn, &ada, TokenKind::Access, OLD);
+    let ((is_in, hash), is_set) = meet(&test.db, first, |conn| put_secret(conn, &ada, NEW, deed()).unwrap());
+    assert_eq!((is_in, is_set, is_alive(&test, &hash)), (true, true, false));
+}
+
+#[test]
+fn nobody_logs_in_who_is_removed_meanwhile() {
+    let test = TestDb::new(MIGRATIONS);
+    let ada = user(&test);
+    let remove = |conn: &mut DbConn| delete_holder(conn, &ada, deed()).unwrap();
+    let (is_gone, (is_in, _)) = meet(&test.db, remove, |conn| log_in(conn, &ada, TokenKind::Access, OLD));
+    assert_eq!((is_gone, is_in), (true, false), "and no fault of ours");
+}
+
+#[test]
+fn a_one_time_token_takes_a_password_that_counts() {
+    let test = TestDb::new(MIGRATIONS);
+    let ada = user(&test);
+    let once = |conn: &mut DbConn, secret: &str| {
+        let proof = Proof::Holder { id: ada.clone(), secret_hash: Some(secret.to_owned()) };
+        let (made, _) = OAuthToken::make(TokenKind::Once, Issue::new(ada.clone(), None, None), now());
+        issue_once(conn, &proof, made).unwrap()
+    };
+    let change = |conn: &mut DbConn| put_secret(conn, &ada, NEW, deed()).unwrap();
+    assert_eq!(meet(&test.db, change, |conn| once(conn, OLD)), (true, false));
+    assert!(test.db.write_blocking::<_, DbError>(|conn| Ok(once(conn, NEW))).unwrap());
+}
