@@ -123,6 +123,7 @@ pub(crate) fn delete_holder(conn: &mut DbConn, id: &str, deed: Deed) -> Result<b
 /// What the database says.
 pub(crate) fn put_secret(conn: &mut DbConn, id: &str, hash: &str, deed: Deed) -> Result<bool, DbError> {
     conn.transaction(|conn| {
+        // The update takes the holder's lock, as whoever adds a login does: none comes after those that are removed here.
         let is_set =
             diesel::update(holders::table.find(id)).set(holders::secret_hash.eq(hash)).execute(conn)? > 0;
         if is_set {

@@ -154,7 +154,9 @@ pub(crate) fn exchange(
 ) -> Result<Exchange, DbError> {
     let (kind, hash) = shown;
     conn.transaction(|conn| {
-        let Some(token) = find(conn, hash, kind)? else { return Ok(Exchange::Refused) };
+        let Some(token) = find_locked(conn, hash)?.filter(|token| token.kind == kind) else {
+            return Ok(Exchange::Refused);
+        };
         if token.issue.client.as_deref() != client || !token.is_valid(deed.at) {
             return Ok(Exchange::Refused);
         }
@@ -163,6 +165,7 @@ pub(crate) fn exchange(
             return Ok(Exchange::Widened);
         }
         let unused = tokens::table.find(hash).filter(tokens::used_at.is_null());
+        let unused = unused.filter(tokens::revoked_at.is_null());
         let now = deed.at.timestamp_micros();
         if diesel::update(unused).set(tokens::used_at.eq(now)).execute(conn)? == 0 {
             end_family(conn, &token.issue.family, deed.at)?;
@@ -195,8 +198,7 @@ pub(crate) fn revoke_token(
     deed: Deed,
 ) -> Result<(), DbError> {
     conn.transaction(|conn| {
-        let row = tokens::table.find(hash).select(TokenRow::as_select()).first(conn).optional()?;
-        let Some(token) = row.and_then(into_token) else { return Ok(()) };
+        let Some(token) = find_locked(conn, hash)? else { return Ok(()) };
         let is_anothers = client.is_some() && token.issue.client.as_deref() != client;
         if token.revoked_at.is_some() || is_anothers {
             return Ok(());
@@ -218,6 +220,7 @@ pub(crate) fn revoke_token(
 /// What the database says.
 pub(crate) fn revoke_all(conn: &mut DbConn, owner: &str, deed: Deed) -> Result<(), DbError> {
     conn.transaction(|conn| {
+        lock(conn, owner)?;
         diesel::delete(tokens::table.filter(tokens::owner.eq(owner))).execute(conn)?;
         append(conn, deed)
     })
@@ -282,6 +285,16 @@ fn find(conn: &mut DbConn, hash: &str, kind: TokenKind) -> Result<Option<OAuthTo
     Ok(row.first(conn).optional()?.and_then(into_token))
 }
 
+/// A token of any kind, as it stays to the end of the transaction: its owner is locked.
+fn find_locked(conn: &mut DbConn, hash: &str) -> Result<Option<OAuthToken>, DbError> {
+    let owner = tokens::table.find(hash).select(tokens::owner).first::<String>(conn).optional()?;
+    let Some(owner) = owner else { return Ok(None) };
+    lock(conn, &owner)?;
+    let row = tokens::table.find(hash).select(TokenRow::as_select()).first(conn).optional()?;
+    Ok(row.and_then(into_token))
+}
+
+/// Ends all of a family; the owner is locked, so that none is added meanwhile.
 fn end_family(conn: &mut DbConn, family: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     let living = tokens::table.filter(tokens::family.eq(family)).filter(tokens::revoked_at.is_null());
     diesel::update(living).set(tokens::revoked_at.eq(now.timestamp_micros())).execute(conn)?;

@@ -134,3 +134,81 @@ fn a_one_time_token_takes_a_password_that_counts() {
     assert_eq!(meet(&test.db, change, |conn| once(conn, OLD)), (true, false));
     assert!(test.db.write_blocking::<_, DbError>(|conn| Ok(once(conn, NEW))).unwrap());
 }
+
+#[test]
+fn a_code_takes_a_login_that_has_not_ended() {
+    let test = TestDb::new(MIGRATIONS);
+    let ada = user(&test);
+    let log_in = |conn: &mut DbConn| Ok(log_in(conn, &ada, TokenKind::Access, OLD));
+    let (_, hash) = test.db.write_blocking::<_, DbError>(log_in).unwrap();
+    let code = |conn: &mut DbConn| {
+        let (made, _) = OAuthToken::make(TokenKind::Code, Issue::new(ada.clone(), None, None), now());
+        issue(conn, &Proof::Access(hash.clone()), made, deed()).unwrap()
+    };
+    assert!(test.db.write_blocking::<_, DbError>(|conn| Ok(code(conn))).unwrap());
+    let end = |conn: &mut DbConn| revoke_all(conn, &ada, deed()).unwrap();
+    assert_eq!(meet(&test.db, end, code), ((), false));
+}
+
+/// A refresh token of the user, and its hash.
+fn refresh_token(test: &TestDb, user: &str) -> String {
+    let run = |conn: &mut DbConn| Ok(log_in(conn, user, TokenKind::Refresh, OLD));
+    let (is_in, hash) = test.db.write_blocking::<_, DbError>(run).unwrap();
+    assert!(is_in);
+    hash
+}
+
+/// Gives the refresh token in return for an access token, whose hash it answers with.
+fn refresh(conn: &mut DbConn, hash: &str) -> (Exchange, String) {
+    let mut made = String::new();
+    let exchanged = exchange(conn, (TokenKind::Refresh, hash), None, deed(), |token| {
+        let (access, text) = OAuthToken::make(TokenKind::Access, token.issue.clone(), now());
+        made = token_hash(&text);
+        Ok(vec![access])
+    });
+    (exchanged.unwrap(), made)
+}
+
+/// The ways to end a login, by its refresh token's hash and its owner.
+type End = fn(&mut DbConn, &str, &str);
+
+const ENDS: [(&str, End); 4] = [
+    ("revoked", |conn, hash, _| revoke_token(conn, hash, None, deed()).unwrap()),
+    ("all revoked", |conn, _, user| revoke_all(conn, user, deed()).unwrap()),
+    ("password", |conn, _, user| assert!(put_secret(conn, user, NEW, deed()).unwrap())),
+    ("removed", |conn, _, user| assert!(delete_holder(conn, user, deed()).unwrap())),
+];
+
+#[test]
+fn a_login_that_ends_during_a_refresh_ends_what_comes_of_it_too() {
+    for (way, end) in ENDS {
+        let test = TestDb::new(MIGRATIONS);
+        let ada = user(&test);
+        let hash = refresh_token(&test, &ada);
+        let ((exchanged, made), ()) =
+            meet(&test.db, |conn| refresh(conn, &hash), |conn| end(conn, &hash, &ada));
+        assert_eq!((exchanged, is_alive(&test, &made)), (Exchange::Done, false), "{way}");
+    }
+}
+
+#[test]
+fn a_login_that_has_ended_is_not_refreshed() {
+    for (way, end) in ENDS {
+        let test = TestDb::new(MIGRATIONS);
+        let ada = user(&test);
+        let hash = refresh_token(&test, &ada);
+        let ((), (exchanged, made)) =
+            meet(&test.db, |conn| end(conn, &hash, &ada), |conn| refresh(conn, &hash));
+        assert_eq!((exchanged, is_alive(&test, &made)), (Exchange::Refused, false), "{way}");
+    }
+}
+
+#[test]
+fn a_refresh_token_that_comes_twice_at_once_ends_its_family() {
+    let test = TestDb::new(MIGRATIONS);
+    let ada = user(&test);
+    let hash = refresh_token(&test, &ada);
+    let (first, second) = meet(&test.db, |conn| refresh(conn, &hash), |conn| refresh(conn, &hash));
+    assert_eq!((first.0, second.0), (Exchange::Done, Exchange::Reused));
+    assert!(!is_alive(&test, &first.1) && !is_alive(&test, &second.1));
+}
