@@ -25,7 +25,7 @@ use hyper::Uri;
 use hyper::header::HeaderMap;
 use shared::config::AuthMode;
 use shared::identity::Principal;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Bytes of a user, project or role header.
@@ -150,13 +150,31 @@ pub(crate) fn nobody() -> Caller {
 /// The address that a request comes from: behind trusted proxies, the last one that they do not vouch for.
 #[must_use]
 pub(crate) fn client_address(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-    if !gateway.trusts(peer) {
-        return peer;
+    let lists = headers.get_all("x-forwarded-for").iter().rev();
+    origin(peer, lists.map(|list| list.to_str().unwrap_or_default()), |hop| gateway.trusts(hop))
+}
+
+/// Walks from `peer` through the lists of hops, the last list first, each from its right end. A hop counts because the one
+/// after it is trusted to have written it; what stands before one that cannot be read, anybody may have written.
+fn origin<'h>(peer: IpAddr, lists: impl Iterator<Item = &'h str>, trusts: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut hops = lists.flat_map(|list| list.rsplit(','));
+    let mut address = peer;
+    while trusts(address) {
+        let Some(hop) = hops.next().and_then(hop_address) else { break };
+        address = hop;
     }
-    let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> =
-        values.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-    hops.into_iter().rev().find(|hop| !gateway.trusts(*hop)).unwrap_or(peer)
+    address
+}
+
+/// An address as proxies write it, with or without a port.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|place| place.ip());
+    match bare {
+        Some(bare) => bare.parse().ok().map(IpAddr::V6),
+        None => hop.parse().ok().or_else(with_port),
+    }
 }
 
 /// Panko's pipeline without login: whoever asks is believed to be whom the headers name; what he may see, the service
@@ -239,4 +257,38 @@ fn claimed(headers: &HeaderMap) -> Result<Claims, Fault> {
         project_id: claim("x-project-id")?,
         roles: roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_whom_the_nearest_trusted_proxy_names() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let own = |hop: IpAddr| hop == ip("10.0.0.1") || hop == ip("10.0.0.2") || hop == ip("fd00::1");
+        let far = |peer: &str, lists: &[&str]| origin(ip(peer), lists.iter().rev().copied(), own);
+        for (lists, expected) in [
+            (&["203.0.113.7"][..], "203.0.113.7"),
+            (&["203.0.113.7:4711"], "203.0.113.7"),
+            (&["2001:db8::7"], "2001:db8::7"),
+            (&["[2001:db8::7]"], "2001:db8::7"),
+            (&["[2001:db8::7]:4711"], "2001:db8::7"),
+            (&["9.9.9.9, 203.0.113.7 ,10.0.0.2:80"], "203.0.113.7"),
+            (&["9.9.9.9", "203.0.113.7, [fd00::1]:80", "10.0.0.2"], "203.0.113.7"),
+            (&["10.0.0.2"], "10.0.0.2"),
+            (&[], "10.0.0.1"),
+            // What cannot be read hides whoever came before it: its writer answers for him.
+            (&["9.9.9.9, unknown"], "10.0.0.1"),
+            (&["9.9.9.9, _hidden, 10.0.0.2"], "10.0.0.2"),
+            (&["9.9.9.9, 203.0.113.7:"], "10.0.0.1"),
+            (&["9.9.9.9, [203.0.113.7]"], "10.0.0.1"),
+            (&["9.9.9.9, [2001:db8::7]:x"], "10.0.0.1"),
+            (&["9.9.9.9,"], "10.0.0.1"),
+            (&["9.9.9.9", ""], "10.0.0.1"),
+        ] {
+            assert_eq!(far("10.0.0.1", lists), ip(expected), "{lists:?}");
+        }
+        assert_eq!(far("198.51.100.1", &["9.9.9.9"]), ip("198.51.100.1"), "nobody has to believe it");
+    }
 }

@@ -199,6 +199,25 @@ async fn an_address_that_guesses_is_locked_out_for_a_while() {
 }
 
 #[tokio::test]
+async fn who_guesses_behind_a_proxy_cannot_choose_his_address() {
+    for hop in ["203.0.113.7:4711", "[2001:db8::7]:4711", "unknown"] {
+        let setup = Setup::secure().with(|config| {
+            config.limits.login_failures_per_min = 3;
+            config.trusted_proxies = vec!["127.0.0.1".into()];
+        });
+        let (gateway, _services) = secure(setup).await;
+        let mut statuses = Vec::new();
+        for number in 0..5 {
+            // The client has written the first, the proxy the second.
+            let list = format!("x-forwarded-for: 9.9.9.{number}, {hop}\r\n");
+            let headers = format!("{}{list}", bearer(&format!("qt_wrong{number}")));
+            statuses.push(ask(&gateway, "/v1/events", &headers).await.status());
+        }
+        assert_eq!(statuses, [401, 401, 401, 429, 429], "{hop}");
+    }
+}
+
+#[tokio::test]
 async fn guesses_of_snaps_password_count() {
     let setup = Setup::secure().with(|config| config.limits.login_failures_per_min = 3);
     let (gateway, _services) = secure(setup).await;
