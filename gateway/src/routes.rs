@@ -270,19 +270,39 @@ pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let escape = (*first == b'%').then(|| tail.split_at_checked(2)).flatten();
-        let byte =
-            escape.and_then(|(digits, _)| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        match (byte, escape) {
-            (Some(byte), Some((_, after))) => {
+        match tail.split_at_checked(2).and_then(|(digits, after)| Some((escaped(*first, digits)?, after))) {
+            Some((byte, after)) => {
                 bytes.push(byte);
                 rest = after;
             }
-            _ => {
+            None => {
                 bytes.push(*first);
                 rest = tail;
             }
         }
     }
     String::from_utf8(bytes).map_or(Cow::Borrowed(segment), Cow::Owned)
+}
+
+/// What is left when a path is decoded until nothing in it is encoded any more.
+#[must_use]
+fn bare(path: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    for byte in path.bytes() {
+        bytes.push(byte);
+        // A byte that comes of an escape may complete another one.
+        while let Some((rest, &[first, high, low])) = bytes.split_last_chunk() {
+            let (kept, Some(byte)) = (rest.len(), escaped(first, &[high, low])) else { break };
+            bytes.truncate(kept);
+            bytes.push(byte);
+        }
+    }
+    bytes
+}
+
+/// The byte that an escape stands for, if it is one.
+fn escaped(first: u8, digits: &[u8]) -> Option<u8> {
+    // A sign would be taken for part of the number.
+    let is_escape = first == b'%' && digits.iter().all(u8::is_ascii_hexdigit);
+    std::str::from_utf8(digits).ok().filter(|_| is_escape).and_then(|text| u8::from_str_radix(text, 16).ok())
 }

@@ -26,8 +26,8 @@ use tokio::task::JoinHandle;
 /// Carries the id of a request from the gateway to the services and back to the client.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
-/// Routes that operators' tools call on a service itself, without an identity.
-const OPERATIONS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/version"];
+/// Routes that operators' tools call on a service itself, without an identity. The gateway passes nobody on to them.
+pub const OPERATIONS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/version"];
 
 /// Seconds in which a client must have sent the head of its request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);

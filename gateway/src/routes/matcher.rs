@@ -4,9 +4,10 @@
 //! encoding is decoded first, as the original routers do. The path itself is never changed.
 
 use super::table::{AREAS, Area, CLAIMS, PAGES, pinned};
-use super::{Action, Api, Owner, Route, Slash, decoded};
+use super::{Action, Api, Owner, Route, Slash, bare, decoded};
 use hyper::Method;
 use hyper::header::HeaderValue;
+use shared::server::OPERATIONS;
 
 /// The routes of one listener.
 #[derive(Debug)]
@@ -151,11 +152,15 @@ impl Router {
         }
     }
 
-    /// Panko can never address a segment that holds a slash.
+    /// Panko can never address a segment that holds a slash, and nobody what a service has for operators or for other
+    /// services.
     fn judge<'r>(&'r self, route: &'r Route, path: &str) -> Found<'r> {
         let has_slash_inside = || path.contains("%2F") || path.contains("%2f");
         if route.api == Api::Panko && has_slash_inside() {
             return Found::Unknown(Api::Panko);
+        }
+        if route.pattern.starts_with("/{*") && is_internal(path) {
+            return Found::Unknown(route.api);
         }
         Found::Route(route)
     }
@@ -213,6 +218,17 @@ fn is_plain(path: &str) -> bool {
         return true;
     }
     path.split('/').all(|segment| !matches!(&*decoded(segment), "." | ".."))
+}
+
+/// Where services answer each other.
+const INTERNAL: &str = "/internal";
+
+/// Whether any segment is one that a service keeps from clients, whatever that service decodes or resolves.
+fn is_internal(path: &str) -> bool {
+    let path = bare(path);
+    let mut segments = path.split(|byte| b"/\\;?#".contains(byte));
+    let kept = OPERATIONS.iter().chain([&INTERNAL]).filter_map(|own| own.strip_prefix('/'));
+    segments.any(|segment| kept.clone().any(|own| segment.eq_ignore_ascii_case(own.as_bytes())))
 }
 
 fn claims(prefix: &str, path: &str) -> bool {

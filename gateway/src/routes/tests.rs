@@ -108,6 +108,53 @@ fn a_compat_listener_knows_its_own_api_alone() {
 }
 
 #[test]
+fn no_spelling_reaches_what_a_service_keeps_from_clients() {
+    let router = Router::pinned_to(Api::Annotate);
+    for name in ["livez", "readyz", "metrics", "version", "internal"] {
+        let escaped: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let (first, rest) = name.split_at(1);
+        for path in [
+            format!("/{name}"),
+            format!("/{name}/"),
+            format!("//{name}"),
+            format!("/{name}/x"),
+            format!("/x/{name}"),
+            format!("/{}", name.to_uppercase()),
+            format!("/{escaped}"),
+            format!("/{}", escaped.to_uppercase()),
+            format!("/{}", escaped.replace('%', "%25")),
+            format!("/{}", escaped.replace('%', "%2525")),
+            // The escape of the first letter, with one of its digits escaped.
+            format!("/%{:x}%{:02x}{rest}", first.as_bytes()[0] >> 4, escaped.as_bytes()[2]),
+            format!("/%2f{name}"),
+            format!("/x%2F{name}%2Fx"),
+            format!("/x%252f%252e%252e%252f{name}"),
+            format!("/%ff%2f{escaped}"),
+            format!("/x%5c{name}"),
+            format!("/{name};x"),
+            format!("/{name}%3fverbose"),
+            format!("/{name}%2523"),
+        ] {
+            assert_eq!(found(&router, &path), "Annotate", "{path}");
+        }
+        for page in [format!("/my-{name}"), format!("/{name}x"), format!("/%{name}")] {
+            assert_eq!(found(&router, &page), "/{*page}", "{page}");
+        }
+    }
+}
+
+#[test]
+fn only_the_page_of_annotate_takes_every_path() {
+    let apis = [Api::StackTach, Api::Panko, Api::SnapV1, Api::Fifo, Api::Annotate];
+    for router in [Router::main()].into_iter().chain(apis.map(Router::pinned_to)) {
+        for route in router.routes() {
+            let is_any = route.pattern.starts_with("/{");
+            assert_eq!(is_any, route.pattern == "/{*page}", "{}", route.pattern);
+        }
+    }
+}
+
+#[test]
 fn no_two_routes_share_a_path_and_every_route_finds_itself() {
     let apis = [Api::StackTach, Api::Panko, Api::SnapV1, Api::Fifo, Api::Annotate];
     for router in [Router::main()].into_iter().chain(apis.map(Router::pinned_to)) {
@@ -131,7 +178,7 @@ fn permissions_name_the_parts_of_the_path() {
 #[test]
 fn decoding_leaves_what_is_no_escape() {
     for (given, expected) in
-        [("a%2Fb", "a/b"), ("100%", "100%"), ("%zz", "%zz"), ("%ff", "%ff"), ("%C3%A9", "é")]
+        [("a%2Fb", "a/b"), ("100%", "100%"), ("%zz", "%zz"), ("%ff", "%ff"), ("%+f", "%+f"), ("%C3%A9", "é")]
     {
         assert_eq!(decoded(given), expected);
     }

@@ -68,6 +68,28 @@ async fn each_listener_knows_its_own_paths_alone() {
 }
 
 #[tokio::test]
+async fn no_listener_shows_what_a_service_has_for_operators() {
+    for setup in [Setup::default(), Setup::secure()] {
+        let (gateway, _services) = all_listeners(setup).await;
+        for path in [
+            "/livez",
+            "/readyz",
+            "/readyz?verbose",
+            "/metrics",
+            "/version",
+            "/%6Detrics",
+            "/%256detrics",
+            "//version",
+        ] {
+            let answer = gateway.ask_at("annotate", &get(path)).await;
+            assert_eq!(answer.status(), 404, "{path}");
+            assert_ne!(answer.text(), "annotate", "{path}");
+        }
+        assert_eq!(gateway.ask_at("annotate", &get("/list")).await.text(), "annotate");
+    }
+}
+
+#[tokio::test]
 async fn unknown_paths_and_methods_wear_the_owners_shape() {
     let (gateway, _services) = all_listeners(Setup::default()).await;
     let answer =
