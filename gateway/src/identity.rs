@@ -110,13 +110,28 @@ pub(crate) async fn log_in(
 pub(crate) fn is_anything_shown(
     gateway: &Gateway,
     api: Api,
-    (headers, uri): (&HeaderMap, &Uri),
+    shown: (&HeaderMap, &Uri),
     peer: IpAddr,
 ) -> bool {
+    are_credentials_shown(api, shown) || is_vouched_for(gateway, shown.0, peer)
+}
+
+/// Whether what says who is calling may have come without the doing of the page that asks: a browser adds some
+/// credentials by itself, and a proxy that logs users in adds its headers to whatever their browsers send.
+#[must_use]
+pub(crate) fn is_ambient(gateway: &Gateway, api: Api, shown: (&HeaderMap, &Uri), peer: IpAddr) -> bool {
+    Credentials::are_ambient(shown.0)
+        || (is_vouched_for(gateway, shown.0, peer) && !are_credentials_shown(api, shown))
+}
+
+fn are_credentials_shown(api: Api, (headers, uri): (&HeaderMap, &Uri)) -> bool {
     one_time_token(api, uri).is_some()
         || Credentials::read(headers).is_some()
         || (is_old_fifo(api, uri) && Credentials::read_snarl(headers).is_some())
-        || (gateway.trusts(peer) && PROXY_HEADERS.iter().any(|name| headers.contains_key(*name)))
+}
+
+fn is_vouched_for(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) -> bool {
+    gateway.trusts(peer) && PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
 }
 
 fn is_old_fifo(api: Api, uri: &Uri) -> bool {

@@ -3,7 +3,7 @@
 
 use crate::body::{Body, Upload};
 use crate::fault::Fault;
-use crate::identity::{self, Caller, Credentials};
+use crate::identity::{self, Caller};
 use crate::limits::{BodyPlace, RETRY_AFTER_SECS, Seat};
 use crate::metrics::Underway;
 use crate::pages::{self, Call};
@@ -136,7 +136,7 @@ impl Entry<'_> {
             Found::Route(route) | Found::Elsewhere(route, _) => (route.api, Some(*route)),
             Found::Unknown(api) => (*api, None),
         };
-        self.check_foreign(route, request)?;
+        self.check_foreign(api, route, request)?;
         if !route.is_some_and(is_probe) {
             self.check_rate(request.headers())?;
         }
@@ -302,13 +302,19 @@ impl Entry<'_> {
         }
     }
 
-    fn check_foreign(&self, route: Option<&Route>, request: &Request<Incoming>) -> Result<(), Fault> {
+    fn check_foreign(
+        &self,
+        api: Api,
+        route: Option<&Route>,
+        request: &Request<Incoming>,
+    ) -> Result<(), Fault> {
         let gateway = &self.worker.gateway;
         let headers = request.headers();
+        let shown = (headers, request.uri());
         let verdict = match gateway.mode {
             AuthMode::Open => guard::check_host(headers, &gateway.hosts),
-            // A browser adds a remembered password by itself, also for a foreign page; nothing else it could add.
-            AuthMode::Secure if !Credentials::are_ambient(headers) => return Ok(()),
+            // What comes by itself comes also for a foreign page; everything else only a page of ours can add.
+            AuthMode::Secure if !identity::is_ambient(gateway, api, shown, self.peer.ip()) => return Ok(()),
             AuthMode::Secure => Ok(()),
         };
         let is_private = route.is_some_and(guard::is_private);

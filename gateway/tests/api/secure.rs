@@ -277,6 +277,42 @@ async fn a_foreign_page_cannot_use_a_remembered_password() {
 }
 
 #[tokio::test]
+async fn a_foreign_page_cannot_use_whom_a_proxy_vouches_for() {
+    let setup = Setup::secure().with(|config| {
+        config.trusted_proxies = vec!["127.0.0.1".into()];
+        config.cors_write_origins = vec!["https://friend.example".into()];
+    });
+    let (gateway, _services) = secure(setup).await;
+    let admin = "x-user-id: root\r\nx-project-id: p\r\nx-roles: admin\r\n";
+    let statuses = async |credentials: &str, from: &str| {
+        let headers = format!("{credentials}{from}content-type: text/plain\r\n");
+        let mut statuses = Vec::new();
+        for path in ["/v1/tasks", "/v2/events", "/annotation", "/v1/users", "/admin/tokens"] {
+            statuses.push(gateway.ask(&request("POST", path, &headers, "{}")).await.status());
+        }
+        statuses
+    };
+    for from in ["origin: http://evil.example\r\n", "origin: null\r\n", "sec-fetch-site: cross-site\r\n"] {
+        assert_eq!(statuses(admin, from).await, [403; 5], "{from}");
+        let alone = "x-user-id: root\r\nx-roles: admin\r\nx-identity-status: Confirmed\r\n";
+        assert_eq!(statuses(alone, from).await, [403; 5], "{from}");
+    }
+    // Users and tokens want a name.
+    let passed = [200, 200, 200, 400, 400];
+    for from in ["", "origin: http://localhost\r\n", "sec-fetch-site: same-origin\r\n"] {
+        assert_eq!(statuses(admin, from).await, passed, "{from}");
+    }
+    let friend = "origin: https://friend.example\r\n";
+    assert_eq!(statuses(admin, friend).await, [200, 200, 200, 403, 403], "never where rights are made");
+    let token = format!("{admin}{}", bearer(&gateway.secret("admin_token")));
+    assert_eq!(statuses(&token, "origin: http://evil.example\r\n").await, passed, "no browser adds a token");
+    let socket = "origin: http://evil.example\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\n";
+    assert_eq!(ask(&gateway, "/dtrace/u/stream", &format!("{admin}{socket}")).await.status(), 403);
+    let read = format!("{admin}origin: http://evil.example\r\n");
+    assert_eq!(ask(&gateway, "/v1/tasks", &read).await.status(), 200, "reading is the browser's matter");
+}
+
+#[tokio::test]
 async fn figures_can_be_made_public() {
     let gateway = Setup::secure().with(|config| config.public_metrics = true).start().await;
     assert_eq!(gateway.ask(&get("/metrics")).await.status(), 200);
