@@ -22,7 +22,7 @@ use crate::model::holder::ADMIN_ROLE;
 use crate::routes::{Access, Api};
 use crate::server::Worker;
 use hyper::Uri;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use shared::config::AuthMode;
 use shared::identity::Principal;
 use std::net::{IpAddr, SocketAddr};
@@ -204,7 +204,7 @@ fn from_proxy(gateway: &Gateway, api: Api, headers: &HeaderMap, peer: IpAddr) ->
     if !gateway.trusts(peer) {
         return Err(required);
     }
-    if headers.get("x-identity-status").is_some_and(|status| status != "Confirmed") {
+    if only(headers, "x-identity-status")?.is_some_and(|status| status != "Confirmed") {
         return Err(required);
     }
     let claims = claimed(headers)?;
@@ -258,7 +258,7 @@ impl Claims {
 /// Reads the headers as Panko does: blank is absent, and roles are cut at commas and not trimmed.
 fn claimed(headers: &HeaderMap) -> Result<Claims, Fault> {
     let claim = |name: &str| -> Result<Option<String>, Fault> {
-        let Some(value) = headers.get(name) else { return Ok(None) };
+        let Some(value) = only(headers, name)? else { return Ok(None) };
         let text = std::str::from_utf8(value.as_bytes());
         let text = text.map_err(|_odd| Fault::BadRequest("An identity header is not valid UTF-8."))?;
         if text.len() > CLAIM_BYTES {
@@ -272,6 +272,16 @@ fn claimed(headers: &HeaderMap) -> Result<Claims, Fault> {
         project_id: claim("x-project-id")?,
         roles: roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect(),
     })
+}
+
+/// The one value of an identity header. Of two, one may be the client's and one the proxy's, and which counts would depend
+/// on who reads them.
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h HeaderValue>, Fault> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Fault::BadRequest("An identity header is there twice.")),
+        (value, None) => Ok(value),
+    }
 }
 
 #[cfg(test)]

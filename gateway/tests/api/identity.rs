@@ -61,6 +61,10 @@ async fn identity_headers_that_cannot_be_one_are_refused() {
         (answer.status(), answer.json()["error_message"]["faultcode"].as_str()),
         (400, Some("Client"))
     );
+    for name in ["x-user-id", "x-project-id", "x-roles"] {
+        let twice = format!("{name}: a\r\n{name}: b\r\n");
+        assert_eq!(gateway.ask(&request("GET", "/v2/events", &twice, "")).await.status(), 400, "{name}");
+    }
     let mut client = gateway.connect().await;
     client.send(b"GET /v2/events HTTP/1.1\r\nhost: localhost\r\nx-user-id: \xff\r\n\r\n").await;
     assert_eq!(client.message().await.unwrap().status(), 400);

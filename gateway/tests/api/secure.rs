@@ -313,6 +313,33 @@ async fn a_foreign_page_cannot_use_whom_a_proxy_vouches_for() {
 }
 
 #[tokio::test]
+async fn an_identity_header_that_is_there_twice_is_refused_where_it_is_believed() {
+    let setup = Setup::secure().with(|config| config.trusted_proxies = vec!["127.0.0.1".into()]);
+    let (gateway, _services) = secure(setup).await;
+    let admin = "x-user-id: root\r\nx-project-id: p\r\nx-roles: admin\r\nx-identity-status: Confirmed\r\n";
+    for twice in [
+        "x-user-id: eve\r\n",
+        "x-project-id: q\r\n",
+        "x-roles: member\r\n",
+        "x-roles: admin\r\n",
+        "x-roles: \r\n",
+        "x-identity-status: Invalid\r\n",
+        "x-identity-status: Confirmed\r\n",
+    ] {
+        for headers in [format!("{admin}{twice}"), format!("{twice}{admin}")] {
+            for path in ["/v2/events", "/v1/events", "/admin/tokens"] {
+                assert_eq!(ask(&gateway, path, &headers).await.status(), 400, "{path} {headers}");
+            }
+            let token = format!("{headers}{}", bearer(&gateway.secret("admin_token")));
+            assert_eq!(ask(&gateway, "/v1/events", &token).await.status(), 200, "nobody looks at them");
+        }
+    }
+    assert_eq!(ask(&gateway, "/v2/events", admin).await.status(), 200);
+    let as_whom = format!("{}x-user-id: u\r\nx-user-id: v\r\n", bearer(&gateway.secret("admin_token")));
+    assert_eq!(ask(&gateway, "/v2/events", &as_whom).await.status(), 400);
+}
+
+#[tokio::test]
 async fn figures_can_be_made_public() {
     let gateway = Setup::secure().with(|config| config.public_metrics = true).start().await;
     assert_eq!(gateway.ask(&get("/metrics")).await.status(), 200);
