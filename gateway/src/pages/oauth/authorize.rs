@@ -190,9 +190,10 @@ fn wrong(client: &Holder) -> Response<Body> {
 
 /// The login form. It is sent to where it came from, with the same query.
 fn page(client: &Holder, fault: &str) -> Response<Body> {
+    // The name comes last: whatever it holds, nothing is filled into it.
     let text = include_str!("login.html")
-        .replace("{{client}}", &escaped(&client.name))
-        .replace("{{fault}}", &escaped(fault));
+        .replace("{{fault}}", &escaped(fault))
+        .replace("{{client}}", &escaped(&client.name));
     let mut answer = unstored(typed("text/html; charset=utf-8", text));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

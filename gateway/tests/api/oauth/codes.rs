@@ -209,3 +209,18 @@ async fn the_login_form_shows_nothing_foreign_and_takes_the_password_alone() {
     let back = house.ask(&house.admin, "GET", &path, "").await;
     assert!(back.header("location").unwrap().contains("error=access_denied"), "an API token is no user");
 }
+
+#[tokio::test]
+async fn a_clients_name_stays_in_its_place_on_the_login_form() {
+    let house = House::open().await;
+    // U+202E turns the rest of a line around, and HTML's bdi keeps that to the name.
+    for name in ["{{fault}}", "{{client}}", "app\u{202e}"] {
+        client(&house, json!({ "client": name, "secret": PASSWORD })).await;
+        let path = format!("/oauth/auth?{}", form(&[("response_type", "code"), ("client_id", name)]));
+        let page = house.ask("", "POST", &path, &form(&[("username", "eve"), ("password", "wrong")])).await;
+        assert_eq!(page.status(), 403);
+        let shown = format!("<strong><bdi>{name}</bdi></strong> asks to act in your name.");
+        assert!(page.text().contains(&shown), "{}", page.text());
+        assert_eq!(page.text().matches("User or password is wrong.").count(), 1);
+    }
+}
