@@ -89,17 +89,19 @@ pub(crate) async fn log_in(
         return Ok(Arc::new(Caller::of_once(identity)));
     }
     let old = || is_old_fifo(api, uri).then(|| Credentials::read_snarl(headers)).flatten();
-    let Some(mut credentials) = Credentials::read(headers).or_else(old) else {
+    let Some(credentials) = Credentials::read(headers).or_else(old) else {
         return from_proxy(gateway, api, headers, peer);
     };
-    if let Credentials::Password(_, password) = &credentials
-        && api.is_snap()
-    {
-        gateway.accounts.check_failures(address)?;
-        if gateway.accounts.is_snap_password(password) {
-            credentials = Credentials::Snap;
+    let credentials = match credentials {
+        Credentials::Password(user, password) if api.is_snap() => {
+            gateway.accounts.check_failures(address)?;
+            Credentials::UserOrSnap(user, password)
         }
-    }
+        other @ (Credentials::Token(_)
+        | Credentials::Password(..)
+        | Credentials::UserOrSnap(..)
+        | Credentials::Unusable) => other,
+    };
     let caller = worker.logins.log_in(&gateway.accounts, &credentials, address).await?;
     let caller = caller.ok_or(wrong)?;
     if api == Api::Panko { with_project(caller, headers) } else { Ok(caller) }

@@ -131,13 +131,33 @@ impl Accounts {
         verdict.map_err(|retry_after_secs| Fault::TooMany { retry_after_secs })
     }
 
+    /// Counts a guess before anybody looks whether it is right: of many at once, no more are looked at than may be wrong.
+    ///
+    /// # Errors
+    /// [`Fault::TooMany`] when the address has failed too often.
+    pub(crate) fn count_guess(&self, address: IpAddr) -> Result<(), Fault> {
+        let verdict =
+            self.failures.as_ref().map_or(Ok(()), |limit| limit.take(address, std::time::Instant::now()));
+        verdict.map_err(|retry_after_secs| Fault::TooMany { retry_after_secs })
+    }
+
+    /// A guess that was counted was right.
+    pub(crate) fn forgive_guess(&self, address: IpAddr) {
+        if let Some(limit) = &self.failures {
+            limit.give_back(address, std::time::Instant::now());
+        }
+    }
+
     /// Counts a failure of this address, and writes it into the log. `who` is what was claimed.
     pub(crate) async fn count_failure(&self, address: IpAddr, who: &str) {
+        // Whether this was one too many shows at the next try.
+        let _ = self.count_guess(address);
+        self.log_failure(address, who).await;
+    }
+
+    /// Writes a failure of this address, which has been counted, into the log. `who` is what was claimed.
+    pub(crate) async fn log_failure(&self, address: IpAddr, who: &str) {
         log::info!(address:display = address; "wrong credentials");
-        if let Some(limit) = &self.failures {
-            // Whether this was one too many shows at the next try.
-            let _ = limit.take(address, std::time::Instant::now());
-        }
         let deed = self.deed(&Actor::nobody(address), Action::LoginFailed, who, "");
         // The client is refused in any case; the cause of a failing store is in the log by then.
         let _ = self.write(move |conn| store::append(conn, deed)).await;

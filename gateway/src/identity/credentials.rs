@@ -17,8 +17,8 @@ pub(crate) enum Credentials {
     Token(String),
     /// User and password.
     Password(String, String),
-    /// Snap's password.
-    Snap,
+    /// User and password, or any user and Snap's password.
+    UserOrSnap(String, String),
     /// Something that can only be wrong.
     Unusable,
 }

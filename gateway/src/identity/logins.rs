@@ -6,6 +6,7 @@ use super::caller::Caller;
 use super::credentials::Credentials;
 use crate::cache::Cache;
 use crate::fault::Fault;
+use crate::model::holder::SNAP_CLIENT;
 use crate::model::{Action, Identity, Kind};
 use crate::store;
 use std::cell::RefCell;
@@ -55,7 +56,7 @@ impl Logins {
         let key = match credentials {
             Credentials::Token(token) => accounts.cache_key(&[token]),
             Credentials::Password(user, password) => accounts.cache_key(&[user, password]),
-            Credentials::Snap => accounts.cache_key(&[]),
+            Credentials::UserOrSnap(user, password) => accounts.cache_key(&[SNAP_CLIENT, user, password]),
             Credentials::Unusable => return Ok(None),
         };
         let login = self.login(key, accounts.clock().now().timestamp_micros());
@@ -81,15 +82,36 @@ impl Logins {
         address: IpAddr,
     ) -> Result<Option<Identity>, Fault> {
         accounts.check_failures(address)?;
+        self.check_guess(accounts, (kind, name, password), address, false).await
+    }
+
+    /// The same, for a guess that may have been counted already.
+    async fn check_guess(
+        &self,
+        accounts: &Accounts,
+        (kind, name, password): (Kind, &str, &str),
+        address: IpAddr,
+        mut is_counted: bool,
+    ) -> Result<Option<Identity>, Fault> {
         let holder = accounts.named(kind, name).await?;
         let hash = holder.as_ref().and_then(|holder| holder.secret_hash.as_deref());
         let proof = accounts.cache_key(&[kind.name(), name, password, hash.unwrap_or_default()]);
         let is_proved = self.proved.borrow_mut().get(&proof).is_some();
-        let is_right = is_proved || accounts.passwords().fits(password, hash).await?;
+        let count = || {
+            if !is_counted {
+                accounts.count_guess(address)?;
+                is_counted = true;
+            }
+            Ok(())
+        };
+        let is_right = is_proved || accounts.passwords().fits(password, hash, count).await?;
         let Some(holder) = holder.filter(|_| is_right) else {
-            accounts.count_failure(address, &format!("{}:{name}", kind.name())).await;
+            accounts.log_failure(address, &format!("{}:{name}", kind.name())).await;
             return Ok(None);
         };
+        if is_counted {
+            accounts.forgive_guess(address);
+        }
         let label = holder.label();
         let identity = accounts.identity(holder).await?;
         if !is_proved {
@@ -133,7 +155,14 @@ impl Logins {
             Credentials::Password(name, password) => {
                 self.check_password(accounts, (Kind::User, name, password), address).await
             }
-            Credentials::Snap => accounts.snap().await,
+            Credentials::UserOrSnap(name, password) => {
+                accounts.count_guess(address)?;
+                if accounts.is_snap_password(password) {
+                    accounts.forgive_guess(address);
+                    return accounts.snap().await;
+                }
+                self.check_guess(accounts, (Kind::User, name, password), address, true).await
+            }
             Credentials::Unusable => Ok(None),
         }
     }

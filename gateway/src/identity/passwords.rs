@@ -34,14 +34,20 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// Whether `password` fits `hash`. Without a hash the answer is no, after the same time.
+    /// Whether `password` fits `hash`. Without a hash the answer is no, after the same time. `on_turn` is asked when the
+    /// password's turn has come, and may refuse.
     ///
     /// # Errors
-    /// [`Fault::TooMany`] when too many wait already.
-    pub(crate) async fn fits(&self, password: &str, hash: Option<&str>) -> Result<bool, Fault> {
+    /// [`Fault::TooMany`] when too many wait already; what `on_turn` says.
+    pub(crate) async fn fits(
+        &self,
+        password: &str,
+        hash: Option<&str>,
+        on_turn: impl FnOnce() -> Result<(), Fault>,
+    ) -> Result<bool, Fault> {
         let (given, is_known) = (hash.unwrap_or(DECOY).to_owned(), hash.is_some());
         let password = Secret::new(password);
-        let fits = self.run(move || verify_password(password.reveal(), &given)).await?;
+        let fits = self.run(on_turn, move || verify_password(password.reveal(), &given)).await?;
         Ok(fits && is_known)
     }
 
@@ -51,17 +57,22 @@ impl Passwords {
     /// [`Fault::TooMany`] when too many wait already.
     pub(crate) async fn hash(&self, password: &str) -> Result<String, Fault> {
         let password = Secret::new(password);
-        let hashed = self.run(move || hash_password(password.reveal())).await?;
+        let hashed = self.run(|| Ok(()), move || hash_password(password.reveal())).await?;
         hashed.map_err(|cause| {
             log::error!("a password cannot be hashed: {cause}");
             Fault::StoreAway
         })
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    async fn run<T: Send + 'static>(
+        &self,
+        on_turn: impl FnOnce() -> Result<(), Fault>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
         let too_many = Fault::TooMany { retry_after_secs: RETRY_AFTER_SECS };
         let Ok(_waiting) = self.waiting.try_acquire() else { return Err(too_many) };
         let Ok(place) = Arc::clone(&self.hashing).acquire_owned().await else { return Err(too_many) };
+        on_turn()?;
         let work = move || {
             let _place = place;
             work()
@@ -93,19 +104,22 @@ mod tests {
     #[tokio::test]
     async fn a_password_fits_its_own_hash_alone() {
         let passwords = Passwords::default();
+        let fits = async |password: &str, hash: Option<&str>| {
+            passwords.fits(password, hash, || Ok(())).await.unwrap()
+        };
         let hash = passwords.hash("пароль one").await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(passwords.fits("пароль one", Some(&hash)).await.unwrap());
-        assert!(!passwords.fits("пароль two", Some(&hash)).await.unwrap());
+        assert!(fits("пароль one", Some(&hash)).await);
+        assert!(!fits("пароль two", Some(&hash)).await);
         assert!(PasswordHash::new(DECOY).is_ok(), "it is really checked");
-        assert!(!passwords.fits("x", None).await.unwrap());
-        assert!(!passwords.fits("x", Some("no hash")).await.unwrap());
+        assert!(!fits("x", None).await);
+        assert!(!fits("x", Some("no hash")).await);
     }
 
     #[tokio::test]
     async fn who_comes_too_late_is_turned_away() {
         let passwords = Passwords::default();
         let _all = passwords.waiting.acquire_many(32).await.unwrap();
-        assert_eq!(passwords.fits("x", None).await, Err(Fault::TooMany { retry_after_secs: 2 }));
+        assert_eq!(passwords.fits("x", None, || Ok(())).await, Err(Fault::TooMany { retry_after_secs: 2 }));
     }
 }

@@ -46,6 +46,14 @@ impl RateLimit {
         Ok(())
     }
 
+    /// Takes one back that was counted too early.
+    pub(crate) fn give_back(&self, address: IpAddr, now: Instant) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = self.refilled(buckets.get(&address).copied(), now);
+        bucket.left = (bucket.left + 1.0).min(self.burst);
+        buckets.insert(address, bucket);
+    }
+
     /// Whether the next one would be refused; counts nothing.
     ///
     /// # Errors
@@ -90,5 +98,19 @@ mod tests {
         assert_eq!(limit.take(one, start + Duration::from_secs(2)), Ok(()));
         assert_eq!(limit.take(one, start + Duration::from_secs(2)), Err(3));
         assert_eq!(limit.take(one, start + Duration::from_secs(60)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let limit = RateLimit::new(2, Duration::from_secs(6));
+        let (one, start) = ([127, 0, 0, 1].into(), Instant::now());
+        for _ in 0..3 {
+            assert_eq!(limit.take(one, start), Ok(()));
+            limit.give_back(one, start);
+        }
+        limit.give_back(one, start);
+        assert_eq!([limit.take(one, start), limit.take(one, start)], [Ok(()), Ok(())]);
+        // One each three seconds.
+        assert_eq!(limit.take(one, start), Err(4));
     }
 }

@@ -199,6 +199,43 @@ async fn an_address_that_guesses_is_locked_out_for_a_while() {
 }
 
 #[tokio::test]
+async fn guesses_that_come_at_once_are_counted_before_they_are_looked_at() {
+    for (path, kind) in [("/v1/events", "a user's password"), ("/v1/tasks", "a user's, or Snap's")] {
+        let setup = Setup::secure().with(|config| config.limits.login_failures_per_min = 3);
+        let (gateway, _services) = secure(setup).await;
+        let mut wires = Vec::new();
+        for number in 0..12 {
+            let mut wire = gateway.connect().await;
+            wire.send(request("GET", path, &basic("admin", &format!("guess{number}")), "")).await;
+            wires.push(wire);
+        }
+        let mut statuses = Vec::new();
+        for wire in &mut wires {
+            statuses.push(wire.message().await.unwrap().status());
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [&[401; 3][..], &[429; 9]].concat(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn right_passwords_use_up_nothing() {
+    let setup = Setup::secure().with(|config| config.limits.login_failures_per_min = 1);
+    let (gateway, _services) = secure(setup).await;
+    let snap = basic("any", &gateway.secret("snap_password"));
+    let admin = basic("admin", &gateway.secret("admin_password"));
+    for _ in 0..3 {
+        for (path, headers) in [("/v1/tasks", &snap), ("/v1/tasks", &admin), ("/v1/events", &admin)] {
+            assert_eq!(ask(&gateway, path, headers).await.status(), 200, "{path}");
+        }
+        // What is remembered of them has grown old.
+        gateway.clock.advance(chrono::Duration::seconds(1));
+    }
+    assert_eq!(ask(&gateway, "/v1/tasks", &basic("admin", "wrong")).await.status(), 401);
+    assert_eq!(ask(&gateway, "/v1/tasks", &basic("admin", "wrong too")).await.status(), 429);
+}
+
+#[tokio::test]
 async fn who_guesses_behind_a_proxy_cannot_choose_his_address() {
     for hop in ["203.0.113.7:4711", "[2001:db8::7]:4711", "unknown"] {
         let setup = Setup::secure().with(|config| {
