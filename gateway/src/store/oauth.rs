@@ -285,11 +285,16 @@ fn find(conn: &mut DbConn, hash: &str, kind: TokenKind) -> Result<Option<OAuthTo
     Ok(row.first(conn).optional()?.and_then(into_token))
 }
 
-/// A token of any kind, as it stays to the end of the transaction: its owner is locked.
+/// A token of any kind, as it stays to the end of the transaction: its owner is locked, and its client is not removed.
 fn find_locked(conn: &mut DbConn, hash: &str) -> Result<Option<OAuthToken>, DbError> {
-    let owner = tokens::table.find(hash).select(tokens::owner).first::<String>(conn).optional()?;
-    let Some(owner) = owner else { return Ok(None) };
+    let whose = tokens::table.find(hash).select((tokens::owner, tokens::client));
+    let Some((owner, client)) = whose.first::<(String, Option<String>)>(conn).optional()? else {
+        return Ok(None);
+    };
     lock(conn, &owner)?;
+    if let (DbConn::Postgres(conn), Some(client)) = (&mut *conn, client) {
+        holders::table.find(client).select(holders::id).for_key_share().execute(conn)?;
+    }
     let row = tokens::table.find(hash).select(TokenRow::as_select()).first(conn).optional()?;
     Ok(row.and_then(into_token))
 }

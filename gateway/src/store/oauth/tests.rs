@@ -204,6 +204,30 @@ fn a_login_that_has_ended_is_not_refreshed() {
 }
 
 #[test]
+fn a_client_that_is_removed_during_a_refresh_is_no_thief() {
+    let test = TestDb::new(MIGRATIONS);
+    let ada = user(&test);
+    let wish =
+        NewHolder { kind: Kind::Client, name: "app".into(), secret: None, user_id: None, project_id: None };
+    let app = wish.into_holder(None, now());
+    let id = app.id.clone();
+    let issue = Issue::new(ada.clone(), Some(id.clone()), None);
+    let (made, text) = OAuthToken::make(TokenKind::Refresh, issue, now());
+    let proof = Proof::Holder { id: ada, secret_hash: Some(OLD.into()) };
+    let prepare = |conn: &mut DbConn| {
+        assert!(create_holder(conn, app, &[], deed())?);
+        super::issue(conn, &proof, made, deed())
+    };
+    assert!(test.db.write_blocking(prepare).unwrap());
+    let refresh = |conn: &mut DbConn| {
+        let hash = token_hash(&text);
+        exchange(conn, (TokenKind::Refresh, &hash), Some(&id), deed(), |_| Ok(Vec::new())).unwrap()
+    };
+    let remove = |conn: &mut DbConn| delete_holder(conn, &id, deed()).unwrap();
+    assert_eq!(meet(&test.db, remove, refresh), (true, Exchange::Refused));
+}
+
+#[test]
 fn a_refresh_token_that_comes_twice_at_once_ends_its_family() {
     let test = TestDb::new(MIGRATIONS);
     let ada = user(&test);
