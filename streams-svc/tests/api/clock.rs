@@ -243,3 +243,27 @@ async fn process_that_starts_anew_knows_the_time_of_the_replay() {
     assert_eq!(Worker::new(anew.clone()).round().await.unwrap(), INSTANCES, "two hours are over");
     assert_eq!(anew.now().now(), at("2015-03-01T02:00:01"));
 }
+
+#[actix_web::test]
+async fn time_that_somebody_else_posts_counts_until_the_next_event_when_it_is_later() {
+    let clock = ClockService::start("127.0.0.1:0").unwrap();
+    let fixture = replay(HOURLY, &format!("http://{}", clock.address));
+    fixture.events.extend(hour(0));
+    fixture.follow().await;
+    let url = format!("http://{}/time", clock.address);
+    // First behind the events, then ahead of them; asked for every twenty seconds.
+    let asked = ["2026-01-01T00:00:00", "2026-01-01T00:00:20"];
+    for (posted, asked, now) in [
+        ("2015-02-27T00:00:00", asked[0], "2015-03-01T00:00:00"),
+        ("2015-03-01T02:00:01", asked[1], "2015-03-01T02:00:01"),
+    ] {
+        assert_eq!(reqwest::Client::new().post(&url).body(posted).send().await.unwrap().status(), 200);
+        fixture.set_clock(asked);
+        fixture.state.now().ask().await;
+        assert_eq!(fixture.state.now().now(), at(now));
+    }
+    assert_eq!(fixture.work().await, INSTANCES, "two hours are over");
+    fixture.tick("2015-03-01T01:00:00").await;
+    assert_eq!(fixture.state.now().now(), at("2015-03-01T01:00:00"));
+    clock.stop().await;
+}
