@@ -74,7 +74,8 @@ pub(crate) enum Command {
     Demo(DemoFlags),
     /// Tell several processes the time of a replay: POST /time sets it, GET /time tells it
     #[command(after_help = "\
-Its address is the time_sync_endpoint of their winchester.yaml. One process alone takes `time_sync_endpoint: internal`.")]
+Its address is the time_sync_endpoint of their winchester.yaml. Processes that share one database need none: they take
+`time_sync_endpoint: internal`.")]
     Clock {
         /// Address to listen on
         #[arg(long, default_value = "127.0.0.1:8099", value_name = "ADDRESS")]
