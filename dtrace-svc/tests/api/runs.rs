@@ -30,6 +30,17 @@ async fn script(server: &Server, text: &str) -> String {
     server.create(json!({ "name": "n", "script": text, "config": {"x": 1} })).await
 }
 
+/// The runs of a script, newest first, once the newest has ended.
+#[expect(clippy::indexing_slicing, reason = "a helper of tests")]
+async fn ended(server: &Server, uuid: &str) -> Value {
+    loop {
+        let list = server.call("GET", &format!("/dtrace/{uuid}/runs")).send().await.json();
+        if !list[0]["ended"].is_null() {
+            return list;
+        }
+    }
+}
+
 /// A recorded run once all of it is written: its messages and its end come from two tasks.
 #[expect(clippy::indexing_slicing, reason = "a helper of tests")]
 async fn written(server: &Server, path: &str) -> Value {
@@ -149,10 +160,7 @@ async fn the_audit_log_says_who_ran_what_with_which_variables_and_how_it_ended()
     let runs = format!("/dtrace/{uuid}/runs");
     assert_eq!(server.call("GET", &runs).send().await.json(), json!([]));
     server.call("POST", &runs).json(&json!({"y": "two"})).send().await;
-    let mut list = server.call("GET", &runs).send().await.json();
-    while list[0]["outcome"].is_null() {
-        list = server.call("GET", &runs).send().await.json();
-    }
+    let list = ended(&server, &uuid).await;
     let run = &list[0];
     let config =
         json!({"servers": ["local"], "vms": [], "config": {"x": 1, "y": "two", "servers": ["local"]}});
@@ -171,10 +179,7 @@ async fn the_audit_log_says_who_ran_what_with_which_variables_and_how_it_ended()
     // Refused scripts are in it, too.
     let refused = script(&server, "BEGIN {}\n//sh echo 'no such probe' >&2; exit 1").await;
     server.call("POST", &format!("/dtrace/{refused}/runs")).send().await;
-    let mut list = server.call("GET", &format!("/dtrace/{refused}/runs")).send().await.json();
-    while list[0]["outcome"].is_null() {
-        list = server.call("GET", &format!("/dtrace/{refused}/runs")).send().await.json();
-    }
+    let list = ended(&server, &refused).await;
     assert_eq!(list[0]["outcome"], json!("refused: no such probe"));
 }
 
@@ -290,6 +295,9 @@ async fn figures_of_a_remote_server_add_to_those_of_this_one() {
         near_clock.advance(chrono::Duration::milliseconds(100));
         far_clock.advance(chrono::Duration::milliseconds(100));
         ticks.push(socket.figures().await);
+        drop(socket);
+        // The next one would join a run that still goes on.
+        ended(&near, &uuid).await;
     }
     assert_eq!(ticks[0], ticks[1], "the same seed and script give the same figures on both");
     let double: Value = ticks[0]
