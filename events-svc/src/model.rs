@@ -97,6 +97,15 @@ pub enum Order {
     MessageId(Direction),
 }
 
+/// An event that a list has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Microseconds since 1970.
+    pub generated: i64,
+    /// Its message id as the store knows it.
+    pub message_id: String,
+}
+
 /// Bytes of events that one reading of a list takes into memory, and one event more. Of usual events they are some 1000.
 pub const PIECE_BYTES: usize = 4 << 20;
 
@@ -117,6 +126,8 @@ pub struct EventFilter {
     pub order: Order,
     /// Message id of the last event already seen; the list starts after it.
     pub marker: Option<String>,
+    /// The last event of the piece before, which counts instead of the marker: it may be removed meanwhile.
+    pub after: Option<Seen>,
     /// Most events to return.
     pub limit: usize,
     /// Bytes of events after which reading ends although `limit` is not reached: a piece of the list.
@@ -134,6 +145,7 @@ impl Default for EventFilter {
             traits: Vec::new(),
             order: Order::Generated(Direction::Ascending, Direction::Ascending),
             marker: None,
+            after: None,
             limit: 100,
             bytes: PIECE_BYTES,
         }

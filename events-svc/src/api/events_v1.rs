@@ -45,18 +45,29 @@ pub(crate) fn json(body: String) -> HttpResponse {
 async fn list_events(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> Result<HttpResponse, Error> {
     let query = Query::parse(req.query_string());
     let filter = filter(&query, query.limit(config.max_page).map_err(Error::Invalid)?)?;
-    Ok(pieces::answer(&db, JSON, (true, filter), push_events).await?)
+    let most = filter.limit;
+    Ok(pieces::answer(&db, JSON, Rest { filter, is_first: true, most }, push_events).await?)
 }
 
-/// Adds the next events of a list; what is left of the limit goes on after the last one. Of the first piece the
-/// beginning is true.
+/// What is left of a list.
+struct Rest {
+    filter: FlatFilter,
+    is_first: bool,
+    /// Most events of the next piece.
+    most: usize,
+}
+
+/// Adds the next events of a list; what is left of the limit goes on after the last one.
 fn push_events(
     conn: &mut DbConn,
-    (is_first, mut filter): (bool, FlatFilter),
+    Rest { mut filter, is_first, most }: Rest,
     body: &mut String,
-) -> Result<Option<(bool, FlatFilter)>, StoreError> {
+) -> Result<Option<Rest>, StoreError> {
     let is_ascending = filter.direction == Direction::Ascending;
+    let wanted = filter.limit;
+    filter.limit = wanted.min(most);
     let Piece { rows: events, is_cut } = store::list_flat_events(conn, &filter)?;
+    let is_full = is_cut || events.len() == filter.limit;
     body.push_str(if is_first { "[" } else { "" });
     for (place, event) in events.iter().enumerate() {
         if place > 0 || !is_first {
@@ -64,10 +75,11 @@ fn push_events(
         }
         push_marked(body, event.id, is_ascending, &event.members);
     }
-    filter.limit -= events.len();
+    filter.limit = wanted - events.len();
     filter.mark = events.last().map(|event| event.id);
-    if is_cut && filter.limit > 0 {
-        return Ok(Some((false, filter)));
+    if is_full && filter.limit > 0 {
+        let most = pieces::next(most, events.len(), is_cut);
+        return Ok(Some(Rest { filter, is_first: false, most }));
     }
     body.push(']');
     Ok(None)

@@ -40,6 +40,12 @@ where
     Ok(answer.streaming(stream::once(ready(Ok(first))).chain(later).map_ok(Bytes::from)))
 }
 
+/// Most rows of the piece after one that had so many, of `most`: a database sends what is not read all the same, so after
+/// large rows no more are asked for than may fit.
+pub(super) fn next(most: usize, rows: usize, is_cut: bool) -> usize {
+    if is_cut { rows.max(1) } else { most.saturating_mul(2) }
+}
+
 struct List<F> {
     db: Db,
     turn: F,

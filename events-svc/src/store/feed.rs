@@ -56,6 +56,26 @@ struct Row {
 /// # Errors
 /// When the database fails.
 pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize, bytes: usize) -> Result<Feed, StoreError> {
+    let (mut events, mut left, mut rows, mut after) = (Vec::<FeedEvent>::new(), bytes, FIRST_ROWS, after);
+    loop {
+        let asked = rows.min(limit.saturating_sub(events.len()));
+        let piece = load_piece(conn, feed_after(conn, after, asked), left, |row: &Row| row.members.len())?;
+        let is_end = piece.is_cut || piece.rows.len() < asked;
+        left = left.saturating_sub(piece.rows.iter().map(|row| row.members.len()).sum());
+        events.extend(piece.rows.into_iter().map(FeedEvent::from));
+        if is_end || events.len() >= limit {
+            return Ok(Feed { events });
+        }
+        after = events.last().map_or(after, |event| event.cursor);
+        rows = rows.saturating_mul(4);
+    }
+}
+
+/// Rows that are asked for first: a database sends what is not read all the same, so that large ones are not asked for by
+/// the thousand.
+const FIRST_ROWS: usize = 128;
+
+fn feed_after(conn: &DbConn, after: Cursor, limit: usize) -> Sql {
     let mut sql = Sql::new("SELECT xid, id, v1 AS members, is_emitted FROM events WHERE ");
     match conn {
         // xid is 0 in every row here: the primary key gives the order.
@@ -68,13 +88,13 @@ pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize, bytes: usize) -
             .push(&format!(") AND {SETTLED} ORDER BY xid, id")),
     };
     sql.push(&format!(" LIMIT {limit}"));
-    let piece = load_piece(conn, sql, bytes, |row: &Row| row.members.len())?;
-    let event = |row: Row| FeedEvent {
-        cursor: Cursor { xid: row.xid, id: row.id },
-        members: row.members,
-        is_emitted: row.is_emitted,
-    };
-    Ok(Feed { events: piece.rows.into_iter().map(event).collect() })
+    sql
+}
+
+impl From<Row> for FeedEvent {
+    fn from(Row { xid, id, members, is_emitted }: Row) -> Self {
+        Self { cursor: Cursor { xid, id }, members, is_emitted }
+    }
 }
 
 /// Lets new events come after all stored ones in the feed, whatever server their transactions ran on. To be called

@@ -9,10 +9,10 @@
 //! sort whole rows (`events-svc/benches/README.md`).
 
 use super::key::key;
-use super::page::{Page, Place, Seen, load_places};
+use super::page::{Page, Place, load_places};
 use super::read::{STORED, StoredEvent, load_stored};
 use super::{StoreError, interval::Interval};
-use crate::model::{EventFilter, Operator, Order, PIECE_BYTES, TraitFilter, Visibility};
+use crate::model::{EventFilter, Operator, Order, PIECE_BYTES, Seen, TraitFilter, Visibility};
 use shared::datetime::to_micros;
 use shared::db::{DbConn, Piece, Sql};
 
@@ -28,7 +28,9 @@ pub fn list_events(
     visibility: &Visibility,
     filter: &EventFilter,
 ) -> Result<Piece<StoredEvent>, StoreError> {
-    let after = filter.marker.as_deref().map(|id| find_marker(conn, id)).transpose()?;
+    let marked = filter.marker.as_deref().filter(|_| filter.after.is_none());
+    let marked = marked.map(|id| find_marker(conn, id)).transpose()?;
+    let after = marked.or_else(|| filter.after.clone());
     let mut page = Page::new(visibility, filter, after);
     if let Some(id) = &filter.message_id {
         page.one(conn, id)?;

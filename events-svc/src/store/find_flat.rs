@@ -17,8 +17,8 @@ use std::collections::HashSet;
 /// `limit * all / matching` rows, so that beyond this share the scan is the cheaper way at a million events.
 const GATHER: usize = 20_000;
 
-/// Rows that one statement reads when the list is filtered afterwards.
-const CHUNK: usize = 1000;
+/// Fewest and most rows that one statement reads when the list is filtered afterwards.
+const CHUNK: std::ops::RangeInclusive<usize> = 64..=1000;
 
 /// Events that meet every condition, at most `filter.limit`, and not many more bytes than `filter.bytes`. An ascending
 /// list ends before the first id that is still under way, so that who goes on behind its last event misses none.
@@ -170,13 +170,16 @@ fn list_gathered(
     }
     let mut taken = Taken::new(filter);
     let mut left = ids.as_slice();
+    let (patience, mut most) = (Patience::new(), filter.limit.clamp(1, *CHUNK.end()));
     while !left.is_empty() && !taken.is_full() {
-        let (chunk, later) = left.split_at(left.len().min(filter.limit.clamp(1, CHUNK)));
+        patience.check()?;
+        let (chunk, later) = left.split_at(left.len().min(most));
         let mut sql = Sql::new(WITH_HEAD);
         sql.push("e.id").among(chunk.to_vec());
         push_columns(&mut sql, filter);
         sql.push(&format!(" ORDER BY e.id {}", filter.direction.word()));
         let piece = load_piece(conn, sql, filter.bytes, WithHead::bytes)?;
+        most = next_chunk(most, &piece);
         let last = piece.rows.last().filter(|_| piece.is_cut).map(|row| row.id);
         left = last.map_or(later, |last| {
             let read = left.iter().position(|id| *id == last).map_or(chunk.len(), |place| place + 1);
@@ -191,20 +194,28 @@ fn list_scanned(conn: &mut DbConn, filter: &FlatFilter) -> Result<Piece<FlatEven
     let mut window = filter.clone();
     let mut taken = Taken::new(filter);
     let patience = Patience::new();
+    let mut most = filter.limit.saturating_mul(4).clamp(*CHUNK.start(), *CHUNK.end());
     loop {
         patience.check()?;
         let mut sql = Sql::new(WITH_HEAD);
         sql.push("1 = 1");
         push_columns(&mut sql, &window);
-        sql.push(&format!(" ORDER BY e.id {} LIMIT {CHUNK}", filter.direction.word()));
-        let Piece { rows, is_cut } = load_piece(conn, sql, filter.bytes, WithHead::bytes)?;
-        let is_end = !is_cut && rows.len() < CHUNK;
+        sql.push(&format!(" ORDER BY e.id {} LIMIT {most}", filter.direction.word()));
+        let piece = load_piece(conn, sql, filter.bytes, WithHead::bytes)?;
+        let is_end = !piece.is_cut && piece.rows.len() < most;
+        most = next_chunk(most, &piece);
+        let rows = piece.rows;
         window.mark = rows.last().map(|row| row.id);
         taken.add(rows, &filter.traits);
         if is_end || taken.is_full() {
             return Ok(taken.into_piece());
         }
     }
+}
+
+/// Rows that the next statement reads: few after one that was cut, because a database sends all the same what is not read.
+fn next_chunk(most: usize, piece: &Piece<WithHead>) -> usize {
+    if piece.is_cut { piece.rows.len().max(1) } else { most.saturating_mul(2).min(*CHUNK.end()) }
 }
 
 const WITH_HEAD: &str = "SELECT e.id, e.v1 AS members, e.v2 AS head FROM events e WHERE ";

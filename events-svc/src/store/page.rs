@@ -4,8 +4,8 @@ use super::find::push_time_bounds;
 use super::key::{key, scope};
 use super::read::{Patience, STORED, StoredEvent, load_stored, meets};
 use super::{StoreError, term};
-use crate::model::{EventFilter, Operator, Order, TraitFilter, Visibility};
-use diesel::sql_types::BigInt;
+use crate::model::{EventFilter, Operator, Order, Seen, TraitFilter, Visibility};
+use diesel::sql_types::{BigInt, Text};
 use diesel::{Queryable, RunQueryDsl};
 use shared::db::{DbConn, Direction, Piece, Sql};
 use shared::on_backend;
@@ -24,13 +24,6 @@ pub(super) struct Place {
 pub(super) fn load_places(conn: &mut DbConn, sql: Sql) -> Result<Vec<Place>, StoreError> {
     let sql = sql.typed::<(BigInt, BigInt)>();
     Ok(on_backend!(conn, c => sql.load::<Place>(c))?)
-}
-
-/// The last event already seen.
-#[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) generated: i64,
-    pub(super) message_id: String,
 }
 
 /// What a scan by time reads.
@@ -110,9 +103,11 @@ impl<'f> Page<'f> {
 
     /// Reads gathered events in order, some at a time.
     pub(super) fn gathered(&mut self, conn: &mut DbConn, mut places: Vec<Place>) -> Result<(), StoreError> {
-        // Ids say nothing about the order of message ids: for that all that were gathered are read.
-        if let Order::Generated(by_time, _) = self.filter.order {
-            places.sort_by(|a, b| by_time.turn(a.generated.cmp(&b.generated)));
+        match self.filter.order {
+            Order::Generated(by_time, _) => {
+                places.sort_by(|a, b| by_time.turn(a.generated.cmp(&b.generated)));
+            }
+            Order::MessageId(direction) => self.sort_by_message_id(conn, &mut places, direction)?,
         }
         let mut rest = places.as_slice();
         while !rest.is_empty() && self.wanted() > 0 {
@@ -120,16 +115,14 @@ impl<'f> Page<'f> {
             let (chunk, later) = rest.split_at(self.chunk_end(rest));
             let mut piece = self.rows_at(conn, chunk)?;
             if piece.is_cut && chunk.len() > 1 {
-                // Too large to be put in order here: fewer of them, or in the order of an index.
-                match (self.filter.order, chunk) {
-                    (Order::MessageId(direction), _) => return self.scan_ids(conn, direction),
-                    (Order::Generated(_, by_id), [first, .., last]) if first.generated == last.generated => {
-                        let after = self.after.clone().filter(|seen| seen.generated == first.generated);
-                        let after = after.map(|seen| seen.message_id);
-                        self.scan_instant(conn, &Driver::Events, by_id, first.generated, after)?;
-                        rest = later;
-                    }
-                    (Order::Generated(..), _) => {}
+                // Too large to be put in order here: fewer of them, or those of one instant in the order of an index.
+                if let (Order::Generated(_, by_id), [first, .., last]) = (self.filter.order, chunk)
+                    && first.generated == last.generated
+                {
+                    let after = self.after.clone().filter(|seen| seen.generated == first.generated);
+                    let after = after.map(|seen| seen.message_id);
+                    self.scan_instant(conn, &Driver::Events, by_id, first.generated, after)?;
+                    rest = later;
                 }
                 continue;
             }
@@ -137,6 +130,23 @@ impl<'f> Page<'f> {
             self.keep(piece.rows);
             rest = later;
         }
+        Ok(())
+    }
+
+    /// Puts gathered events in the order of their message ids, which an index of terms does not know.
+    fn sort_by_message_id(
+        &self,
+        conn: &mut DbConn,
+        places: &mut Vec<Place>,
+        direction: Direction,
+    ) -> Result<(), StoreError> {
+        let mut sql = Sql::new("SELECT e.id, e.message_id FROM events e WHERE e.id");
+        sql.among(places.iter().map(|place| place.id).collect());
+        self.push_after(&mut sql);
+        let sql = sql.typed::<(BigInt, Text)>();
+        let mut named: Vec<(i64, String)> = on_backend!(conn, c => sql.load(c))?;
+        named.sort_by(|a, b| direction.turn(a.1.cmp(&b.1)));
+        *places = named.into_iter().map(|(id, _)| Place { id, generated: 0 }).collect();
         Ok(())
     }
 
@@ -288,11 +298,11 @@ impl<'f> Page<'f> {
     /// How many gathered places to read next: enough for the page, and never part of those of one instant, whose
     /// order among each other only their message ids tell.
     fn chunk_end(&self, places: &[Place]) -> usize {
-        if let Order::MessageId(_) = self.filter.order {
-            return places.len();
-        }
         let enough = self.wanted().clamp(*CHUNK.start(), *CHUNK.end());
         let enough = enough.min(self.most_rows).min(places.len());
+        if let Order::MessageId(_) = self.filter.order {
+            return enough;
+        }
         let last = places.get(enough.saturating_sub(1)).map(|place| place.generated);
         let ties = places.iter().skip(enough).take_while(|place| Some(place.generated) == last).count();
         enough + ties

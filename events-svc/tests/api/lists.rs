@@ -72,6 +72,7 @@ fn some_filter(random: &mut StdRng) -> (Visibility, EventFilter) {
         traits: (0..conditions).map(|_| condition(random)).collect(),
         order,
         marker: None,
+        after: None,
         limit: some_limit(random),
         bytes: some_bytes(random),
     };

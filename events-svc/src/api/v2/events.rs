@@ -7,8 +7,9 @@ use super::error::Fault;
 use super::filter;
 use super::query::Arguments;
 use super::received::Received;
+use crate::api::pieces;
 use crate::config::Config;
-use crate::model::{EventFilter, Visibility};
+use crate::model::{EventFilter, Seen, Visibility};
 use crate::store::{self, StoreError};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
@@ -47,10 +48,9 @@ fn push_events(
         items.push_event(event)?;
     }
     let is_full = is_cut || events.len() == filter.limit;
-    // A database sends what is not read all the same: after large events no more are asked for than may fit.
-    let most = if is_cut { events.len().max(1) } else { PIECE.min(most * 2) };
+    let most = PIECE.min(pieces::next(most, events.len(), is_cut));
     filter.limit = wanted - events.len();
-    filter.marker = events.into_iter().next_back().map(|event| event.message_id);
+    filter.after = events.last().map(Seen::from);
     Ok((is_full && filter.limit > 0).then_some(Rest { visibility, filter, most }))
 }
 

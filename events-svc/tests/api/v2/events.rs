@@ -4,11 +4,13 @@ use super::{admin, faultstring, ids, posted};
 use crate::common::{Fixture, event, text};
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
+use diesel::RunQueryDsl;
 use events_svc::config::Config;
 use events_svc::distill::Distiller;
-use events_svc::model::{EventFilter, PIECE_BYTES, Visibility};
+use events_svc::model::{EventFilter, PIECE_BYTES, Seen, Visibility};
 use events_svc::store::list_events;
 use serde_json::{Value, json};
+use shared::db::{DbConn, DbError};
 
 /// Traits that make an event visible to the admin of `p1`, and these besides.
 fn owned(traits: Value) -> Value {
@@ -382,4 +384,25 @@ async fn a_list_of_large_events_is_whole_although_only_some_of_it_are_in_memory(
     assert_eq!(feed["events"].as_array().unwrap().len(), 3);
     let values = fixture.admin_gets("/v2/event_types/t/traits/large").await.json();
     assert_eq!(values.as_array().unwrap().len(), 5);
+}
+
+#[actix_web::test]
+async fn a_list_goes_on_behind_an_event_that_is_removed_meanwhile() {
+    let fixture = three().await;
+    let page = async |filter: EventFilter| {
+        let read = move |conn: &mut DbConn| list_events(conn, &Visibility::All, &filter);
+        fixture.database.db.read(read).await.unwrap()
+    };
+    let first = page(EventFilter { bytes: 1, ..EventFilter::default() }).await;
+    assert_eq!((first.rows.len(), first.is_cut), (1, true));
+    let remove = |conn: &mut DbConn| {
+        Ok::<_, DbError>(shared::on_backend!(conn, c => {
+            diesel::sql_query("DELETE FROM events WHERE message_id = 'a'").execute(c)
+        })?)
+    };
+    assert_eq!(fixture.database.db.write(remove).await.unwrap(), 1);
+    let after = first.rows.last().map(Seen::from);
+    let second = page(EventFilter { after, ..EventFilter::default() }).await;
+    let heads: String = second.rows.into_iter().map(|event| event.head).collect();
+    assert!(heads.contains(r#""b""#) && heads.contains(r#""c""#) && !second.is_cut, "{heads}");
 }
