@@ -27,19 +27,16 @@ impl From<Error> for DbError {
 
 /// How the engines begin to say that they cannot now; their drivers have codes for little of it. PostgreSQL's words are
 /// English unless its `lc_messages` says otherwise.
-const PASSING: [&str; 16] = [
+const PASSING: [&str; 13] = [
     // PostgreSQL, SQLSTATE 57014 and 55P03: statement_timeout, lock_timeout, an administrator.
     "canceling statement due to",
     "terminating connection due to",
     "could not obtain lock",
-    // 53100, 53200, 58030
+    // 53100, 58030
     "could not extend file",
     "could not write",
-    "could not read",
     "could not open file",
     "could not fsync",
-    "out of memory",
-    "out of shared memory",
     // SQLite: SQLITE_BUSY, LOCKED, FULL, READONLY, IOERR, CANTOPEN
     "database is locked",
     "database table is locked",
@@ -49,6 +46,9 @@ const PASSING: [&str; 16] = [
     "unable to open database file",
 ];
 
+/// PostgreSQL, SQLSTATE 40P01 and 53200.
+const AT_ONCE: [&str; 3] = ["deadlock detected", "out of memory", "out of shared memory"];
+
 fn will_pass(kind: &DatabaseErrorKind, said: &str) -> bool {
     let is_said =
         || PASSING.iter().any(|text| said.starts_with(text)) || said.ends_with("No space left on device");
@@ -57,12 +57,12 @@ fn will_pass(kind: &DatabaseErrorKind, said: &str) -> bool {
         || matches!(kind, DatabaseErrorKind::Unknown) && is_said()
 }
 
-/// Whether a failure says nothing about what was to be stored: the connection broke, or another transaction was in the
-/// way, which may be tried again at once.
+/// Whether a failure says nothing about what was to be stored: the connection broke, memory was short, or another
+/// transaction was in the way. It may be tried again at once, each write by itself.
 pub(crate) fn says_nothing(cause: &Error) -> bool {
     use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand, Unknown};
     if let Error::DatabaseError(Unknown, said) = cause {
-        return said.message().starts_with("deadlock detected");
+        return AT_ONCE.iter().any(|text| said.message().starts_with(text));
     }
     matches!(
         cause,

@@ -43,19 +43,19 @@ const WATCH: [(&str, &str); 5] = [
 ];
 
 impl PostgresUrl {
-    /// The address with those settings of [`WATCH`] that it leaves open.
+    /// The address with [`WATCH`]. Its own settings come later, and so win.
     fn watched(&self) -> String {
         let Self(url) = self;
-        let settings = url.split_once('?').map_or("", |(_, settings)| settings);
-        let is_given = |name: &str| {
-            settings.split('&').any(|setting| setting.split_once('=').is_some_and(|(given, _)| given == name))
-        };
-        let mut watched = url.clone();
-        for (name, value) in WATCH.iter().filter(|(name, _)| !is_given(name)) {
-            watched.push(if watched.contains('?') { '&' } else { '?' });
-            watched.extend([name, "=", value]);
+        // A password may hold a `?`: what stands before the first `@`, unless a `/` comes earlier, is no place for settings.
+        let scheme = url.find("://").map_or(0, |place| place + 3);
+        let host =
+            url.get(scheme..).and_then(|rest| rest.find(['@', '/'])).map_or(scheme, |place| scheme + place);
+        let ours: Vec<String> = WATCH.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let ours = ours.join("&");
+        match url.get(host..).and_then(|rest| rest.find('?')).map(|place| url.split_at(host + place)) {
+            Some((place, settings)) => format!("{place}?{ours}&{}", settings.trim_start_matches('?')),
+            None => format!("{url}?{ours}"),
         }
-        watched
     }
 }
 
@@ -199,20 +199,38 @@ impl r2d2::ManageConnection for Manager {
 #[cfg(test)]
 mod tests {
     use super::{PostgresUrl, Target};
+    use diesel::{Connection, PgConnection, RunQueryDsl};
 
     #[test]
     fn a_server_is_watched_as_the_address_says_and_else_as_we_do() {
         let watched = |url: &str| PostgresUrl(url.to_owned()).watched();
-        assert_eq!(
-            watched("postgres://db/x"),
-            "postgres://db/x?connect_timeout=10&keepalives_idle=15&keepalives_interval=5&keepalives_count=3\
-             &tcp_user_timeout=30000"
-        );
-        assert_eq!(
-            watched("postgres://db/x?connect_timeout=3&keepalives_idle=7&keepalives_count=9&sslmode=require"),
-            "postgres://db/x?connect_timeout=3&keepalives_idle=7&keepalives_count=9&sslmode=require\
-             &keepalives_interval=5&tcp_user_timeout=30000"
-        );
+        let ours = "connect_timeout=10&keepalives_idle=15&keepalives_interval=5&keepalives_count=3\
+                    &tcp_user_timeout=30000";
+        for (given, expected) in [
+            ("postgres://db/x", format!("postgres://db/x?{ours}")),
+            ("postgres://db/x?", format!("postgres://db/x?{ours}&")),
+            ("postgres://db?connect_timeout=3&a=b", format!("postgres://db?{ours}&connect_timeout=3&a=b")),
+            ("postgres://u:a?b@db/x", format!("postgres://u:a?b@db/x?{ours}")),
+            ("postgres://u:a?b@db/x?c=d&", format!("postgres://u:a?b@db/x?{ours}&c=d&")),
+        ] {
+            assert_eq!(watched(given), expected);
+        }
+    }
+
+    /// The driver takes what stands last, and an `&` at the end.
+    #[test]
+    fn the_driver_understands_a_watched_address() {
+        let Ok(url) = std::env::var(crate::testing::POSTGRES_URL) else { return };
+        for settings in ["", "?", "?connect_timeout=4&application_name=watched&"] {
+            let mut conn =
+                PgConnection::establish(&PostgresUrl(format!("{url}{settings}")).watched()).unwrap();
+            let name: String = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(
+                "current_setting('application_name')",
+            ))
+            .first(&mut conn)
+            .unwrap();
+            assert_eq!(name == "watched", settings.contains("watched"));
+        }
     }
 
     #[test]
