@@ -81,15 +81,17 @@ pub(crate) fn check_page(
     if method.is_safe() && !is_upgrade {
         return Ok(());
     }
+    // No page can write this header. It also holds where a proxy has changed `Host`.
+    let site = headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
+    if matches!(site, Some(b"same-origin" | b"none")) {
+        return Ok(());
+    }
     if let Some(origin) = headers.get(ORIGIN) {
         let origin = origin.to_str().map_err(|_odd| Foreign::Page)?;
         let is_allowed = allowed_origins.iter().any(|allowed| allowed == origin);
         return if is_allowed || is_own(origin, headers) { Ok(()) } else { Err(Foreign::Page) };
     }
-    match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
-        None | Some(b"same-origin" | b"none") => Ok(()),
-        Some(_) => Err(Foreign::Page),
-    }
+    if site.is_none() { Ok(()) } else { Err(Foreign::Page) }
 }
 
 /// Whether the page was loaded from the host that the request is sent to.
@@ -174,5 +176,11 @@ mod tests {
             assert_eq!(verdict(Method::PUT, false, &[("sec-fetch-site", site)]), expected, "{site}");
         }
         assert_eq!(verdict(Method::POST, false, &[]), Ok(()), "programs send neither");
+        // A proxy before us may have changed `Host`; no page can write the other header.
+        let own =
+            [("host", "127.0.0.1:1"), ("origin", "https://own.example"), ("sec-fetch-site", "same-origin")];
+        assert_eq!(verdict(Method::POST, false, &own), Ok(()));
+        let foreign = [own[0], own[1], ("sec-fetch-site", "same-site")];
+        assert_eq!(verdict(Method::POST, false, &foreign), Err(Foreign::Page));
     }
 }

@@ -161,7 +161,12 @@ impl Logins {
                     accounts.forgive_guess(address);
                     return accounts.snap().await;
                 }
-                self.check_guess(accounts, (Kind::User, name, password), address, true).await
+                let checked = self.check_guess(accounts, (Kind::User, name, password), address, true).await;
+                if checked.is_err() {
+                    // Nobody has learnt whether it was right.
+                    accounts.forgive_guess(address);
+                }
+                checked
             }
             Credentials::Unusable => Ok(None),
         }
