@@ -120,7 +120,13 @@ fn group_of(child: &Child) -> Option<Pid> {
 /// Sets the limits on the started process; what it starts inherits them.
 fn limit(pid: Pid, limits: &Limits) {
     // No core files: a tracer that aborts would leave one of its whole memory.
-    let all = [(Resource::As, limits.memory_bytes), (Resource::Cpu, limits.cpu_secs), (Resource::Core, 0)];
+    let all = [
+        (Resource::As, limits.memory_bytes),
+        (Resource::Cpu, limits.cpu_secs),
+        (Resource::Core, 0),
+        // What a login shell gives; ours is far larger, and programs that close all they may have open would be at it long.
+        (Resource::Nofile, 1024),
+    ];
     for (resource, most) in all {
         let most = Rlimit { current: Some(most), maximum: Some(most) };
         if let Err(cause) = prlimit(Some(pid), resource, most) {

@@ -163,7 +163,10 @@ impl Now {
         match answer.await {
             Ok(text) => {
                 if let Some(time) = parse(&text) {
-                    self.lock().heard = Some(time);
+                    let mut replay = self.lock();
+                    replay.heard = Some(time);
+                    // Set by somebody else, who is right until the next event: that is to be posted then.
+                    replay.posted = replay.posted.filter(|posted| (time - *posted).abs() <= STEP);
                 }
             }
             Err(cause) => log::warn!("clock service {url}: {cause}"),

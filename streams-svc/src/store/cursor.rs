@@ -10,6 +10,7 @@ use diesel::{Connection, QueryableByName};
 use shared::datetime::{from_micros, to_micros};
 use shared::db::{DbConn, DbError, Sql};
 
+use super::replica::alive;
 use super::{Number, execute, load};
 
 /// Partitions on PostgreSQL: so many replicas can share the work. SQLite has one writer.
@@ -144,7 +145,7 @@ pub fn share_partitions(conn: &mut DbConn, me: &str, now: i64, silence: i64) -> 
         // Also the lock that lets one replica share at a time.
         execute(conn, Sql::new("UPDATE cursors SET holder = holder WHERE partition = 0"))?;
         let mut sql = Sql::new("DELETE FROM holders WHERE seen NOT BETWEEN ");
-        sql.bind(now.saturating_sub(silence)).push(" AND ").bind(now.saturating_add(silence));
+        sql.append(alive(now, silence));
         execute(conn, sql)?;
         execute(
             conn,

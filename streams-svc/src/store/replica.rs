@@ -65,11 +65,20 @@ pub fn find_announced(conn: &mut DbConn) -> Result<Option<Announced>, DbError> {
 pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, now: i64, silence: i64) -> Result<(), DbError> {
     put_row(conn, replica, now)?;
     let mut sql = Sql::new("DELETE FROM replicas WHERE seen NOT BETWEEN ");
-    sql.bind(now.saturating_sub(silence)).push(" AND ").bind(now.saturating_add(silence));
+    sql.append(alive(now, silence));
     execute(conn, sql)?;
     let mut sql = Sql::new("UPDATE definitions SET generation = generation + 1, digest = ");
     sql.bind(replica.digest.as_str()).push(" WHERE digest NOT IN (SELECT digest FROM replicas)");
     execute(conn, sql).map(|_count| ())
+}
+
+/// The bounds, for `BETWEEN`, in which whoever lives was last seen. Clocks of the living differ by less than a minute;
+/// one that was further ahead when its owner died must not keep him alive.
+pub(super) fn alive(now: i64, silence: i64) -> Sql {
+    const AHEAD_MICROS: i64 = 60_000_000;
+    let mut sql = Sql::default();
+    sql.bind(now.saturating_sub(silence)).push(" AND ").bind(now.saturating_add(AHEAD_MICROS));
+    sql
 }
 
 fn put_row(conn: &mut DbConn, replica: &ReplicaRow, now: i64) -> Result<(), DbError> {
@@ -90,8 +99,7 @@ fn put_row(conn: &mut DbConn, replica: &ReplicaRow, now: i64) -> Result<(), DbEr
 /// When the database fails.
 pub fn list_replicas(conn: &mut DbConn, now: i64, silence: i64) -> Result<Vec<ReplicaRow>, DbError> {
     let mut sql = Sql::new("SELECT name, digest, trouble FROM replicas WHERE seen BETWEEN ");
-    sql.bind(now.saturating_sub(silence)).push(" AND ").bind(now.saturating_add(silence));
-    sql.push(" ORDER BY name");
+    sql.append(alive(now, silence)).push(" ORDER BY name");
     load(conn, sql)
 }
 

@@ -258,16 +258,19 @@ pub fn renew(conn: &mut DbConn, ids: &[i64], lease_until: i64) -> Result<(), DbE
     execute(conn, sql.once()).map(|_count| ())
 }
 
+/// How far the clocks of workers that live may differ, and leases of before a change of their length: 10 minutes.
+const AHEAD_MICROS: i64 = 600_000_000;
+
 /// Puts streams whose workers are gone back to their retry states; how many there were. `at` is the present and `lease`
 /// the length of a lease, in microseconds.
 ///
-/// A lease that ends more than two lengths from now was taken by a clock that is ahead: a worker that died with it would
-/// keep its streams until the others' clocks have caught up.
+/// A lease that ends more than [`AHEAD_MICROS`] after one that is taken now was taken by a clock that is ahead: a worker
+/// that died with it would keep its streams until the others' clocks have caught up.
 ///
 /// # Errors
 /// When the database fails.
 pub fn return_lost(conn: &mut DbConn, at: i64, lease: i64) -> Result<usize, DbError> {
-    let latest = at.saturating_add(lease.saturating_mul(2));
+    let latest = at.saturating_add(lease).saturating_add(AHEAD_MICROS);
     let mut sql = Sql::new("SELECT id, serial, trigger_name, state FROM streams WHERE state IN (2, 3)");
     sql.push(" AND (lease_until < ").bind(at).push(" OR lease_until > ").bind(latest).push(") LIMIT 1000");
     let lost: Vec<LostRow> = load(conn, sql)?;

@@ -265,5 +265,15 @@ async fn time_that_somebody_else_posts_counts_until_the_next_event_when_it_is_la
     assert_eq!(fixture.work().await, INSTANCES, "two hours are over");
     fixture.tick("2015-03-01T01:00:00").await;
     assert_eq!(fixture.state.now().now(), at("2015-03-01T01:00:00"));
+    // Nor does it come back when the next event is so near that it would not be told otherwise.
+    let ask = async |asked: &str| {
+        fixture.set_clock(asked);
+        fixture.state.now().ask().await;
+        fixture.state.now().now()
+    };
+    reqwest::Client::new().post(&url).body("2015-03-01T02:00:01").send().await.unwrap();
+    assert_eq!(ask("2026-01-01T00:00:40").await, at("2015-03-01T02:00:01"));
+    fixture.tick("2015-03-01T01:00:10").await;
+    assert_eq!(ask("2026-01-01T00:01:00").await, at("2015-03-01T01:00:10"));
     clock.stop().await;
 }
