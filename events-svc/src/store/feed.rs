@@ -10,6 +10,10 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use shared::db::{DbConn, DbError, SETTLED, Sql, continue_order, load_piece};
 
+/// Rows that are asked for first: a database sends what is not read all the same, so that large ones are not asked for by
+/// the thousand.
+const FIRST_ROWS: usize = 128;
+
 /// A piece of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
@@ -70,10 +74,6 @@ pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize, bytes: usize) -
         rows = rows.saturating_mul(4);
     }
 }
-
-/// Rows that are asked for first: a database sends what is not read all the same, so that large ones are not asked for by
-/// the thousand.
-const FIRST_ROWS: usize = 128;
 
 fn feed_after(conn: &DbConn, after: Cursor, limit: usize) -> Sql {
     let mut sql = Sql::new("SELECT xid, id, v1 AS members, is_emitted FROM events WHERE ");
