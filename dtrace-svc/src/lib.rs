@@ -156,11 +156,11 @@ fn start_with(
 ) -> Result<(Running, State), StartError> {
     let metrics = Metrics::new(NAME)?;
     let db = db.observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
-    let (listen, kept) = (config.listen.clone(), config.runs.max_runs_kept);
+    let listen = config.listen.clone();
     let state = State::new(config, db.clone(), &key, &clock, RunMetrics::register(&metrics)?)?;
     let (stop, draining) = (Stop::default(), state.parts.draining.clone());
     let background = vec![
-        tokio::spawn(engine::prune(db.clone(), kept, stop.clone())),
+        tokio::spawn(state.parts.runs.clone().tend_record(stop.clone())),
         tokio::spawn(end_tracers(state.tracker.clone(), stop.clone())),
     ];
     let service = Service {

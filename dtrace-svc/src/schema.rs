@@ -21,6 +21,7 @@ diesel::table! {
         config -> Text,
         program -> Text,
         started -> BigInt,
+        alive -> BigInt,
         ended -> Nullable<BigInt>,
         outcome -> Nullable<Text>,
         messages -> Nullable<BigInt>,

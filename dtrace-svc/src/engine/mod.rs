@@ -28,5 +28,4 @@ pub use fleet::{Fleet, RemoteServer};
 pub use identify::{ANONYMOUS, Away, Identify};
 pub use message::{Encoded, Ending, Message};
 pub use plan::{Plan, Refusal};
-pub use record::prune;
 pub use runs::{Heard, JoinError, Listener, Runs};

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use shared::clock::SharedClock;
 use shared::db::{Db, DbConn};
 use shared::stop::Stop;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -19,22 +20,31 @@ const MAX_PROGRAM: usize = 64 << 10;
 /// Bytes of a failure's text that it keeps.
 const MAX_OUTCOME: usize = 2 << 10;
 
-/// How often old runs are looked for.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// How often the audit log is put in order.
+const TEND_EVERY: Duration = Duration::from_secs(60);
 
-/// Runs removed in one step.
-const PRUNE_STEP: i64 = 200;
+/// Runs removed or ended in one step.
+const STEP: i64 = 200;
+
+/// Silence after which a run was left behind by its service, in microseconds: five rounds of [`TEND_EVERY`].
+const LOST_AFTER: i64 = 5 * 60 * 1_000_000;
 
 /// Writes what is kept.
 pub(super) struct Record {
     db: Db,
     clock: SharedClock,
     limits: RunLimits,
+    /// Runs that this service has begun and not ended.
+    open: Mutex<HashSet<String>>,
 }
 
 impl Record {
     pub(super) fn new(db: Db, clock: SharedClock, limits: RunLimits) -> Self {
-        Self { db, clock, limits }
+        Self { db, clock, limits, open: Mutex::default() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> i64 {
@@ -43,6 +53,7 @@ impl Record {
 
     /// Writes the first line of a run's audit log. Without it nothing may run.
     pub(super) async fn begin(&self, run: &Run) -> Result<(), String> {
+        let now = self.now();
         let row = store::Run {
             id: run.id.clone(),
             script: run.plan.uuid.clone(),
@@ -50,13 +61,16 @@ impl Record {
             subject: run.subject.replace('\0', ""),
             config: run.plan.record().to_string(),
             program: cut(&run.plan.script, MAX_PROGRAM),
-            started: self.now(),
+            started: now,
+            alive: now,
             ended: None,
             outcome: None,
             messages: None,
             summary: None,
         };
-        write(&self.db, move |conn| store::put_run(conn, &row)).await
+        write(&self.db, move |conn| store::put_run(conn, &row)).await?;
+        self.open().insert(run.id.clone());
+        Ok(())
     }
 
     /// Writes how the run ended.
@@ -70,10 +84,52 @@ impl Record {
                 format!("{}: {}", ending.word(), cut(&text.replace('\0', ""), MAX_OUTCOME))
             }
         };
+        self.open().remove(&run.id);
         let (id, now) = (run.id.clone(), self.now());
         if let Err(cause) = write(&self.db, move |conn| store::end_run(conn, &id, now, &outcome)).await {
             log::error!(run = run.id; "the end of run {} is not in the audit log: {cause}", run.id);
         }
+    }
+
+    /// Keeps the audit log in order, a few runs at a time, until `stop`: says which runs of this service go on, ends
+    /// those that were left behind, removes the oldest of too many.
+    pub(super) async fn tend(&self, stop: &Stop) {
+        loop {
+            let pause = match self.tend_once().await {
+                Ok(0) => TEND_EVERY,
+                Ok(_) => Duration::from_millis(100),
+                Err(cause) => {
+                    log::warn!("the audit log of runs cannot be put in order: {cause}");
+                    TEND_EVERY
+                }
+            };
+            tokio::select! {
+                () = stop.stopped() => return,
+                () = tokio::time::sleep(pause) => (),
+            }
+        }
+    }
+
+    /// One step; tells how many runs were ended or removed.
+    async fn tend_once(&self) -> Result<usize, String> {
+        let open: Vec<String> = self.open().iter().cloned().collect();
+        let (now, kept) = (self.now(), self.limits.max_runs_kept);
+        let (lost, removed) = self
+            .db
+            .write(move |conn| {
+                store::touch_runs(conn, &open, now)?;
+                let lost = store::end_lost_runs(conn, now - LOST_AFTER, STEP)?;
+                Ok::<_, StoreError>((lost, store::delete_old_runs(conn, kept, STEP)?))
+            })
+            .await
+            .map_err(|cause| cause.to_string())?;
+        if lost > 0 {
+            log::warn!("{lost} runs had no end: their service was killed, or could not write it");
+        }
+        if removed > 0 {
+            log::debug!("removed {removed} old runs");
+        }
+        Ok(lost + removed)
     }
 
     /// Begins to keep the messages of a run.
@@ -156,26 +212,4 @@ async fn write(
 
 fn cut(text: &str, most: usize) -> String {
     text.get(..text.floor_char_boundary(most)).unwrap_or_default().to_owned()
-}
-
-/// Removes the oldest runs when more than `kept` are there, a few at a time, until `stop`.
-pub async fn prune(db: Db, kept: i64, stop: Stop) {
-    loop {
-        let removed = db.write(move |conn| store::delete_old_runs(conn, kept, PRUNE_STEP)).await;
-        let pause = match removed {
-            Ok(0) => PRUNE_EVERY,
-            Ok(removed) => {
-                log::debug!("removed {removed} old runs");
-                Duration::from_millis(100)
-            }
-            Err(cause) => {
-                log::warn!("old runs cannot be removed: {cause}");
-                PRUNE_EVERY
-            }
-        };
-        tokio::select! {
-            () = stop.stopped() => return,
-            () = tokio::time::sleep(pause) => (),
-        }
-    }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use shared::clock::SharedClock;
 use shared::db::Db;
 use shared::identity::Principal;
+use shared::stop::Stop;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,6 +96,11 @@ impl Runs {
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
         &self.inner.fleet
+    }
+
+    /// Keeps the audit log of runs in order until `stop`.
+    pub async fn tend_record(self, stop: Stop) {
+        self.inner.record.tend(&stop).await;
     }
 
     /// Joins the script's run, or starts one.

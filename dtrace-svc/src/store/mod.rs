@@ -4,8 +4,8 @@ mod runs;
 mod scripts;
 
 pub use runs::{
-    Run, RunMessage, delete_old_runs, delete_recording, end_run, find_run, list_messages, list_runs,
-    put_message, put_run, put_summary,
+    Run, RunMessage, delete_old_runs, delete_recording, end_lost_runs, end_run, find_run, list_messages,
+    list_runs, put_message, put_run, put_summary, touch_runs,
 };
 pub use scripts::{
     After, delete_script, edit_metadata, edit_script, find_script, list_keys, list_scripts, put_script,

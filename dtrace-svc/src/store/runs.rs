@@ -5,6 +5,9 @@ use crate::schema::{run_messages, runs};
 use diesel::prelude::*;
 use shared::db::DbConn;
 
+/// How a run ended of which its service told nothing more.
+const LOST: &str = "lost";
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = runs)]
@@ -23,7 +26,9 @@ pub struct Run {
     pub program: String,
     /// Microseconds since 1970.
     pub started: i64,
-    /// Microseconds since 1970; `None` while it goes on, or when the service was killed.
+    /// When its service last said that it goes on, in microseconds since 1970.
+    pub alive: i64,
+    /// Microseconds since 1970; `None` while it goes on.
     pub ended: Option<i64>,
     /// How it ended: one word, and a text for failures.
     pub outcome: Option<String>,
@@ -66,6 +71,37 @@ pub fn end_run(conn: &mut DbConn, id: &str, ended: i64, outcome: &str) -> Result
     let change = (runs::ended.eq(ended), runs::outcome.eq(outcome));
     diesel::update(runs::table.find(id)).set(change).execute(conn)?;
     Ok(())
+}
+
+/// Notes that runs still go on.
+///
+/// # Errors
+/// When the database fails.
+pub fn touch_runs(conn: &mut DbConn, ids: &[String], now: i64) -> Result<(), StoreError> {
+    diesel::update(runs::table.filter(runs::id.eq_any(ids))).set(runs::alive.eq(now)).execute(conn)?;
+    Ok(())
+}
+
+/// Ends the runs of which nothing was heard since `before`, with what was recorded of them: their service was killed.
+/// Tells how many; at most `step`.
+///
+/// # Errors
+/// When the database fails.
+pub fn end_lost_runs(conn: &mut DbConn, before: i64, step: i64) -> Result<usize, StoreError> {
+    conn.transaction(|conn| {
+        let is_lost = runs::ended.is_null().and(runs::alive.lt(before));
+        let lost = runs::table.filter(is_lost).select((runs::id, runs::alive)).limit(step);
+        let lost: Vec<(String, i64)> = lost.load(conn)?;
+        for (id, alive) in &lost {
+            let recorded: i64 =
+                run_messages::table.filter(run_messages::run.eq(id)).count().get_result(conn)?;
+            let messages = (recorded > 0).then_some(recorded);
+            let end = (runs::ended.eq(alive), runs::outcome.eq(LOST), runs::messages.eq(messages));
+            // Meanwhile its own service may have ended it after all.
+            diesel::update(runs::table.find(id).filter(is_lost)).set(end).execute(conn)?;
+        }
+        Ok(lost.len())
+    })
 }
 
 /// Runs of a script, newest first.

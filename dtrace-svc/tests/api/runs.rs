@@ -1,11 +1,14 @@
 //! Runs over plain HTTP, the audit log, recordings (contract `dtrace`, section 8), ready scripts.
 
 use crate::harness::{Answer, ERLANG, Server, faked, fast};
+use chrono::{DateTime, Utc};
 use dtrace_svc::config::{Config, RunLimits};
 use dtrace_svc::engine::RemoteServer;
 use dtrace_svc::executor::Setting;
+use dtrace_svc::store::{self, Run, RunMessage};
 use serde_json::{Value, json};
 use shared::clock::ManualClock;
+use shared::db::DbConn;
 
 /// Ticks with one figure more each time, then waits.
 const COUNTING: &str = "BEGIN { @n[comm] = hist(1); }\n\
@@ -263,11 +266,66 @@ async fn the_audit_log_keeps_the_newest_runs() {
     for _ in 0..4 {
         ids.push(server.call("POST", &path).send().await.header("x-dtrace-run").to_owned());
     }
-    let delete = move |conn: &mut shared::db::DbConn| dtrace_svc::store::delete_old_runs(conn, 2, 100);
+    let delete = move |conn: &mut DbConn| store::delete_old_runs(conn, 2, 100);
     assert_eq!(server.db.db.write(delete).await.unwrap(), 2);
     let list = server.call("GET", &path).send().await.json();
     let kept: Vec<&str> = list.as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap()).collect();
     assert_eq!(kept, [&ids[3], &ids[2]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_service_was_killed_ends_when_it_was_last_heard_of_with_what_was_recorded() {
+    let server = Server::with(faked());
+    let uuid = script(&server, "BEGIN {}\n//sh started; exit 0").await;
+    let path = format!("/dtrace/{uuid}/runs");
+    server.call("POST", &path).send().await;
+    let start = "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap();
+    let micros = move |minutes: i64| (start + chrono::Duration::minutes(minutes)).timestamp_micros();
+    let left = |id: &str| Run {
+        id: id.to_owned(),
+        script: uuid.clone(),
+        name: "n".to_owned(),
+        subject: "user:ada".to_owned(),
+        config: "{}".to_owned(),
+        program: String::new(),
+        started: micros(0),
+        alive: micros(0),
+        ended: None,
+        outcome: None,
+        messages: None,
+        summary: None,
+    };
+    let (killed, living) = (left("killed"), left("living"));
+    let write = move |conn: &mut DbConn| {
+        store::put_run(conn, &killed)?;
+        store::put_run(conn, &living)?;
+        for number in 0..3 {
+            let body = "{}".to_owned();
+            let message =
+                RunMessage { run: "killed".to_owned(), number, at: number, event: "tick".to_owned(), body };
+            store::put_message(conn, &message)?;
+        }
+        store::touch_runs(conn, &["killed".to_owned()], micros(1))?;
+        store::touch_runs(conn, &["living".to_owned()], micros(6))
+    };
+    server.db.db.write(write).await.unwrap();
+    // Another replica, at 00:06:30, takes over what was silent for five minutes.
+    let clock = ManualClock::at(start);
+    clock.set(start + chrono::Duration::seconds(390));
+    let key = shared::identity::IdentityKey::new(crate::harness::KEY);
+    let wait = std::time::Duration::from_secs(1);
+    let replica = dtrace_svc::start_on(server.db.db.clone(), faked(), key, clock, wait).unwrap();
+    let run = written(&server, &format!("{path}/killed")).await;
+    assert_eq!(
+        (&run["ended"], &run["outcome"], &run["recorded"], &run["summary"]),
+        (&json!("2026-01-01T00:01:00"), &json!("lost"), &json!(3), &Value::Null),
+    );
+    let replayed = server.call("GET", &format!("{path}/killed/events")).send().await;
+    assert_eq!(events(&replayed).len(), 3);
+    let living = server.call("GET", &format!("{path}/living")).send().await.json();
+    assert_eq!((&living["ended"], &living["outcome"]), (&Value::Null, &Value::Null));
+    assert_eq!(ended(&server, &uuid).await[0]["outcome"], json!("finished"));
+    replica.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,8 @@ CREATE TABLE runs (
     program TEXT NOT NULL,
     -- Microseconds since 1970.
     started BIGINT NOT NULL,
+    -- When its service last said that it goes on; a run that was left behind is told by it.
+    alive BIGINT NOT NULL,
     ended BIGINT,
     outcome TEXT,
     -- What was kept of it; NULL when nothing was.
@@ -18,6 +20,7 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_script ON runs (script, started, id);
 CREATE INDEX runs_started ON runs (started, id);
+CREATE INDEX runs_open ON runs (alive) WHERE ended IS NULL;
 
 -- Messages of runs that were recorded.
 CREATE TABLE run_messages (
