@@ -1,7 +1,7 @@
 //! The annotation service: what happened to whom and when, in Bosun annotate's form and in Grafana's.
 //!
 //! Data goes one way: `api` reads a request, `model` makes an annotation or a search of it, `engine` commits it with
-//! others, `store` keeps it.
+//! others, `store` keeps it. `page` is what people see of it in a browser.
 
 pub mod api;
 pub mod client;

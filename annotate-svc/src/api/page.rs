@@ -1,22 +1,61 @@
-//! What a browser and Grafana's connection tests get below the root: a page that says where things are.
+//! The page of annotations, and Grafana's connection tests: every other GET. Everything is in the program; nothing is
+//! loaded from elsewhere (annotate.md, section 8).
 
+use crate::error::Error;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
-const PAGE: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Annotations</title></head>\
-<body><h1>Annotations</h1><p>This is the annotation service. Its API is below <code>/annotation</code>:</p><ul>\
-<li><a href=\"/annotation/query\">annotations of the last day</a></li>\
-<li><a href=\"/annotation/values/Category\">categories</a>, <a href=\"/annotation/values/Owner\">owners</a>, \
-<a href=\"/annotation/values/Host\">hosts</a></li></ul></body></html>\n";
+/// Where the page is on a listener that has more than annotations.
+const PREFIX: &str = "/annotate";
 
-/// `GET` of anything else answers the page, as the original's does; `/static/…` and other methods are unknown.
+/// The page may load and ask only what comes from here, and no other page may frame it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Files below `/static`.
+const FILES: [(&str, &str); 9] = [
+    ("page.css", include_str!("../page/page.css")),
+    ("page.js", include_str!("../page/page.js")),
+    ("api.js", include_str!("../page/api.js")),
+    ("dates.js", include_str!("../page/dates.js")),
+    ("element.js", include_str!("../page/element.js")),
+    ("filters.js", include_str!("../page/filters.js")),
+    ("form.js", include_str!("../page/form.js")),
+    ("list.js", include_str!("../page/list.js")),
+    ("timeline.js", include_str!("../page/timeline.js")),
+];
+
+/// `GET` of anything else answers the page, as the original's does; unknown files and other methods are unknown.
 pub(super) fn routes(cfg: &mut ServiceConfig) {
-    let unknown = || async { crate::error::Error::NotFound.error_response() };
-    cfg.service(web::resource("/static/{file:.*}").default_service(web::to(unknown)))
-        .service(web::resource("/{page:.*}").get(page).default_service(web::to(unknown)));
+    let unknown = || async { Error::NotFound.error_response() };
+    for prefix in ["", PREFIX] {
+        let files = web::resource(format!("{prefix}/static/{{file:.*}}"));
+        cfg.service(files.get(file).default_service(web::to(unknown)));
+    }
+    cfg.service(web::resource("/{page:.*}").get(page).default_service(web::to(unknown)));
 }
 
 /// The page.
-pub(super) async fn page() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(PAGE)
+pub(super) async fn page(req: HttpRequest) -> HttpResponse {
+    let rest = req.path().strip_prefix(PREFIX);
+    let base =
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) { "/annotate/" } else { "/" };
+    typed("text/html; charset=utf-8", include_str!("../page/page.html").replace("{{base}}", base))
+}
+
+async fn file(name: web::Path<String>) -> HttpResponse {
+    match FILES.iter().find(|(own, _)| *own == name.as_str()) {
+        Some((name, text)) if name.ends_with(".css") => typed("text/css; charset=utf-8", (*text).to_owned()),
+        Some((_, text)) => typed("text/javascript; charset=utf-8", (*text).to_owned()),
+        None => Error::NotFound.error_response(),
+    }
+}
+
+fn typed(kind: &str, text: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, kind))
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(text)
 }

@@ -12,6 +12,7 @@ mod changes;
 mod cors;
 mod go;
 mod grafana;
+mod page;
 mod permissions;
 mod query;
 mod retention;

@@ -19,8 +19,9 @@ const APIS: [(&str, &str, &str); 8] = [
     ("Annotations", "Bosun annotate", "/v1/annotation/query"),
 ];
 
-/// Pages of the gateway itself.
-const PAGES: [(&str, &str); 4] = [
+/// Pages for people.
+const PAGES: [(&str, &str); 5] = [
+    ("Annotations", "/annotate"),
     ("API documents", "/docs"),
     ("Health", "/readyz?verbose"),
     ("Metrics", "/metrics"),

@@ -296,6 +296,14 @@ pub(crate) const AREAS: &[Area] = &[
         prefixes: &["/api/annotate"],
         rows: &[("", &[get("cloud->annotations->list"), options()])],
     },
+    // The page holds no annotation: it asks for them as its user.
+    Area {
+        api: Annotate,
+        owner: Service(Annotations),
+        slash: Same,
+        prefixes: &["/annotate"],
+        rows: &[("", &[get("").access(Public)]), ("/{*page}", &[get("").access(Public)])],
+    },
     Area {
         api: Grafana,
         owner: Service(Annotations),

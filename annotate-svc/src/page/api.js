@@ -1,0 +1,56 @@
+// The annotation API, as every client has it. A browser that has to log in asks for the password itself.
+
+const ROOT = "/annotation";
+
+/** Suggestions that a field shows. */
+const SUGGESTED = 200;
+
+/** Asks; an answer that is no success becomes an error with the API's own words. */
+async function ask(method, path, { body, version } = {}) {
+  const headers = { accept: "application/json" };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  if (version) headers["if-match"] = version;
+  let answer;
+  try {
+    answer = await fetch(ROOT + path, { method, headers, body: body && JSON.stringify(body) });
+  } catch {
+    throw new Error("The server does not answer.");
+  }
+  if (answer.ok) return answer;
+  const text = await answer.text();
+  let words = text.trim();
+  try {
+    words = JSON.parse(text).error ?? words;
+  } catch {
+    // No JSON: the text itself.
+  }
+  throw Object.assign(new Error(words || `status ${answer.status}`), { status: answer.status });
+}
+
+const one = (id) => `/${encodeURIComponent(id)}`;
+
+/** An annotation, and the version that it has. */
+async function withVersion(answer) {
+  return { annotation: await answer.json(), version: answer.headers.get("etag") };
+}
+
+/** A page of a list: annotations, where the next begins (null at the end), how many there are. */
+export async function query(params) {
+  const answer = await ask("GET", `/query?${params}`);
+  return { annotations: await answer.json(), next: answer.headers.get("x-next-cursor"), total: answer.headers.get("x-total-count") };
+}
+
+export const read = async (id) => withVersion(await ask("GET", one(id)));
+export const create = async (body) => withVersion(await ask("POST", "", { body }));
+/** Replaces the annotation unless somebody has changed it since `version`. */
+export const replace = async (body, version) => withVersion(await ask("PUT", one(body.Id), { body, version }));
+export const remove = (id) => ask("DELETE", one(id));
+export const restore = (id) => ask("POST", `${one(id)}/restore`);
+/** The most frequent values of a field. */
+export const values = async (name) => (await ask("GET", `/values/${name}?limit=${SUGGESTED}`)).json();
+/** Calls `changed` whenever an annotation changes, until the answer is closed. */
+export function follow(changed) {
+  const source = new EventSource(`${ROOT}/changes`);
+  for (const event of ["create", "update", "delete", "restore"]) source.addEventListener(event, changed);
+  return source;
+}

@@ -1,0 +1,94 @@
+// The page of annotations: chooses the view and holds what both share. No library, nothing from elsewhere.
+
+import * as api from "./api.js";
+import * as form from "./form.js";
+import * as list from "./list.js";
+
+const main = document.getElementById("main");
+const error = document.getElementById("error");
+const notice = document.getElementById("notice");
+const zone = document.getElementById("zone");
+const base = document.body.dataset.base;
+const ZONE = "annotate-zone";
+
+let view = null;
+
+const page = {
+  /** Path of the page itself. */
+  base,
+  /** Where an annotation is edited. */
+  link: ({ Id }) => `${base}?guid=${encodeURIComponent(Id)}`,
+  isUtc: () => localStorage.getItem(ZONE) !== "local",
+  turnZone,
+  /** Does something; a failure is shown, and answered with false. */
+  async attempt(action) {
+    error.hidden = true;
+    try {
+      await action();
+      return true;
+    } catch (cause) {
+      const isStale = cause.status === 412;
+      error.textContent = isStale ? "Somebody has changed this annotation meanwhile: reload the page to see how." : cause.message;
+      [error.hidden, notice.hidden] = [false, true];
+      return false;
+    }
+  },
+  /** Shows what was done, and a way back when there is one. */
+  notice(text, ...more) {
+    notice.replaceChildren(text, ...more);
+    notice.hidden = false;
+  },
+  /** Deletes an annotation once that is confirmed; tells whether. */
+  async remove(annotation) {
+    if (!(await confirmed(annotation.Message || annotation.Id))) return false;
+    const isRemoved = await page.attempt(() => api.remove(annotation.Id));
+    if (!isRemoved) return false;
+    const undo = document.createElement("button");
+    undo.textContent = "Undo";
+    undo.addEventListener("click", () => page.attempt(async () => {
+      await api.restore(annotation.Id);
+      await view?.reload?.();
+      const link = document.createElement("a");
+      [link.href, link.textContent] = [page.link(annotation), "Open"];
+      page.notice("Restored. ", link);
+    }));
+    page.notice("Deleted. ", undo);
+    return true;
+  },
+};
+
+function confirmed(name) {
+  const dialog = document.getElementById("confirm");
+  dialog.querySelector("p").textContent = `Delete “${name.slice(0, 200)}”?`;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+function turnZone(event) {
+  event.preventDefault();
+  localStorage.setItem(ZONE, page.isUtc() ? "local" : "utc");
+  label();
+  view?.turn(page.isUtc());
+}
+
+function label() {
+  zone.textContent = page.isUtc() ? "UTC" : "Local time";
+}
+
+async function start() {
+  const isList = location.pathname.replace(/\/$/, "") === `${base}list`;
+  for (const link of document.querySelectorAll("nav a")) {
+    if ((link.pathname === `${base}list`) === isList) link.setAttribute("aria-current", "page");
+  }
+  document.title = isList ? "Annotations: list" : "Annotations";
+  zone.addEventListener("click", turnZone);
+  label();
+  await page.attempt(async () => {
+    view = await (isList ? list : form).show(main, page);
+  });
+}
+
+await start();
