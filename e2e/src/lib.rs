@@ -1,5 +1,7 @@
 //! The whole product as its users see it: the real binary, started as a process, on either engine.
 
+pub mod browser;
+
 use anyhow::{Context, bail, ensure};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
@@ -170,16 +172,6 @@ impl Product {
             ensure!(tokio::time::Instant::now() < deadline, "did not end on SIGTERM");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    /// Resident memory in KiB.
-    ///
-    /// # Errors
-    /// When the system does not tell.
-    pub fn resident_kib(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
     }
 }
 
