@@ -259,14 +259,19 @@ fn store(conn: &mut DbConn, made: Vec<OAuthToken>, deed: Deed) -> Result<(), DbE
     append(conn, deed)
 }
 
-/// Removes some tokens that ended long ago.
+/// Removes some tokens that ended long ago, whosever they are. Those that another transaction holds are left to it: it may
+/// wait for one of these.
 ///
 /// # Errors
 /// What the database says.
 fn purge(conn: &mut DbConn, now: DateTime<Utc>) -> Result<(), DbError> {
     let before = (now - Duration::hours(KEPT_HOURS)).timestamp_micros();
     let ended = tokens::table.filter(tokens::expires_at.lt(before)).select(tokens::hash);
-    let ended: Vec<String> = ended.order(tokens::expires_at).limit(PURGED).load(conn)?;
+    let ended = ended.order(tokens::expires_at).limit(PURGED);
+    let ended: Vec<String> = match conn {
+        DbConn::Postgres(conn) => ended.for_update().skip_locked().load(conn)?,
+        DbConn::Sqlite(conn) => ended.load(conn)?,
+    };
     for hash in ended {
         diesel::delete(tokens::table.find(hash)).execute(conn)?;
     }

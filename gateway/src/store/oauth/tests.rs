@@ -150,6 +150,28 @@ fn a_code_takes_a_login_that_has_not_ended() {
     assert_eq!(meet(&test.db, end, code), ((), false));
 }
 
+#[test]
+fn a_login_waits_for_no_old_token_that_somebody_else_is_about_to_remove() {
+    let test = TestDb::new(MIGRATIONS);
+    let ada = user(&test);
+    let (old, _) =
+        OAuthToken::make(TokenKind::Access, Issue::new(ada.clone(), None, None), now() - Duration::days(9));
+    let hash = old.hash.clone();
+    test.db.write_blocking(|conn| insert(conn, vec![old])).unwrap();
+    let hold = |conn: &mut DbConn| match conn {
+        DbConn::Postgres(conn) => tokens::table.select(tokens::hash).for_update().load(conn).unwrap(),
+        DbConn::Sqlite(_) => vec![hash.clone()],
+    };
+    let (held, (is_in, new)) = meet(&test.db, hold, |conn| log_in(conn, &ada, TokenKind::Access, OLD));
+    assert_eq!((held, is_in), (vec![hash.clone()], true));
+    let left: Vec<String> = test
+        .db
+        .write_blocking::<_, DbError>(|conn| Ok(tokens::table.select(tokens::hash).load(conn)?))
+        .unwrap();
+    let is_held = matches!(test.db.target(), Target::Postgres { .. });
+    assert_eq!((left.contains(&hash), left.contains(&new)), (is_held, true), "removed unless it was held");
+}
+
 /// A refresh token of the user, and its hash.
 fn refresh_token(test: &TestDb, user: &str) -> String {
     let run = |conn: &mut DbConn| Ok(log_in(conn, user, TokenKind::Refresh, OLD));
