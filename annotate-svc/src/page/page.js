@@ -1,6 +1,7 @@
 // The page of annotations: chooses the view and holds what both share. No library, nothing from elsewhere.
 
 import * as api from "./api.js";
+import { element } from "./element.js";
 import * as form from "./form.js";
 import * as list from "./list.js";
 
@@ -41,18 +42,13 @@ const page = {
   /** Deletes an annotation once that is confirmed; tells whether. */
   async remove(annotation) {
     if (!(await confirmed(annotation.Message || annotation.Id))) return false;
-    const isRemoved = await page.attempt(() => api.remove(annotation.Id));
-    if (!isRemoved) return false;
-    const undo = document.createElement("button");
-    undo.textContent = "Undo";
-    undo.addEventListener("click", () => page.attempt(async () => {
+    if (!(await page.attempt(() => api.remove(annotation.Id)))) return false;
+    const undo = () => page.attempt(async () => {
       await api.restore(annotation.Id);
       await view?.reload?.();
-      const link = document.createElement("a");
-      [link.href, link.textContent] = [page.link(annotation), "Open"];
-      page.notice("Restored. ", link);
-    }));
-    page.notice("Deleted. ", undo);
+      page.notice("Restored. ", element("a", { href: page.link(annotation) }, "Open"));
+    });
+    page.notice("Deleted. ", element("button", { type: "button", click: undo }, "Undo"));
     return true;
   },
 };

@@ -155,6 +155,7 @@ Look around, in another terminal (export QUINTET_URL={url} if it is not the defa
   quintet events list --type compute.instance.exists.failed
   quintet annotate list --start 2015-02-27T00:00:00Z --end 2015-03-02T00:00:00Z
   quintet dtrace list
+Annotations in a browser: {url}/annotate/list?StartDate=2015-02-27T00:00:00Z&EndDate=2015-03-02T00:00:00Z
 Documentation: {url}/docs   Definitions, triggers, pipelines: {folder}"
     )
 }
