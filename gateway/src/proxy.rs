@@ -118,7 +118,8 @@ pub(crate) async fn exchange(
     slot: &mut Option<Request<Upload>>,
 ) -> Result<Begun, Fault> {
     let name = plan.service.name();
-    let Some(upload) = slot.as_ref().map(|request| request.body().state()) else {
+    let asked = slot.as_ref().map(|request| (request.body().state(), request.method().is_safe()));
+    let Some((upload, is_safe)) = asked else {
         return Err(Fault::Unreachable(name));
     };
     // Where there is no other replica, a second try would meet the same trouble, and copies cost time.
@@ -127,7 +128,8 @@ pub(crate) async fn exchange(
     backend.budget.deposit();
     take_turns(slot).await;
     for tries_left in (0..TRIES).rev() {
-        let ticket = backend.choose(failed_at.as_ref()).map_err(|refusal| refused(refusal, plan.service))?;
+        let ticket = backend.choose(failed_at.as_ref(), is_safe);
+        let ticket = ticket.map_err(|refusal| refused(refusal, plan.service))?;
         let copy = slot.as_ref().filter(|_| may_repeat && tries_left > 0).map(duplicate);
         let outcome = within(worker, ticket.pool().send(slot, plan.started), &upload, plan.patience).await;
         let may_retry = || tries_left > 0 && backend.budget.withdraw();
@@ -143,11 +145,13 @@ pub(crate) async fn exchange(
                     ticket.succeeded();
                     return Ok(Begun { answer, ticket });
                 }
-                ticket.failed();
-                *slot = copy.filter(|_| may_retry());
                 if is_foreign {
+                    ticket.failed();
                     complain(ticket.replica());
+                } else {
+                    ticket.refused();
                 }
+                *slot = copy.filter(|_| may_retry());
                 match slot {
                     Some(_) => {}
                     None if is_foreign => return Err(Fault::Unreachable(name)),

@@ -61,9 +61,12 @@ impl Backend {
     /// The better of two replicas chosen by chance (M. Mitzenmacher, *The Power of Two Choices*): the one with less to
     /// do. `avoid` is the one that has just failed; it is asked again only when no other can be.
     ///
+    /// Where all rest, one that still answers is asked what changes nothing (`is_safe`): a full disk refuses every
+    /// write, and people want to read what is going on.
+    ///
     /// # Errors
     /// [`Refusal`] when nobody can be asked.
-    pub(crate) fn choose(&self, avoid: Option<&Rc<Pool>>) -> Result<Ticket, Refusal> {
+    pub(crate) fn choose(&self, avoid: Option<&Rc<Pool>>, is_safe: bool) -> Result<Ticket, Refusal> {
         let peers = self.peers();
         if peers.is_empty() {
             return Err(if self.is_installed { Refusal::NoReplica } else { Refusal::NotInstalled });
@@ -80,8 +83,9 @@ impl Backend {
         let start = self.roll(peers.len());
         let in_turn = || peers.iter().cycle().skip(start).take(peers.len());
         let others =
-            in_turn().filter(|peer| !is_avoided(peer)).chain(in_turn().filter(|peer| is_avoided(peer)));
-        others.into_iter().find_map(|peer| peer.enter(now)).ok_or(Refusal::AllResting)
+            || in_turn().filter(|peer| !is_avoided(peer)).chain(in_turn().filter(|peer| is_avoided(peer)));
+        let resting = || others().find_map(Peer::enter_resting).filter(|_| is_safe);
+        others().find_map(|peer| peer.enter(now)).or_else(resting).ok_or(Refusal::AllResting)
     }
 
     /// Whether the service is part of this installation.

@@ -4,7 +4,7 @@
 //! row open it, and so does a replica that for long fails more than one request in three. An open breaker rests,
 //! then lets one request through as a probe: its success closes the breaker, its failure doubles the rest.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 
 /// Points at which the breaker opens.
 const TRIP_POINTS: u32 = 10;
@@ -29,6 +29,17 @@ pub(crate) struct Breaker {
     rests_until: AtomicI64,
     /// Rests in a row.
     rests: AtomicU32,
+    /// Whether the last failure was an answer.
+    is_answering: AtomicBool,
+}
+
+/// How a replica failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It could not be reached, broke off, or was too slow.
+    Silence,
+    /// It said that it cannot.
+    Refusal,
 }
 
 /// Leave to ask the replica.
@@ -86,8 +97,15 @@ impl Breaker {
         pass == Pass::Probe
     }
 
-    /// The replica could not be reached, broke off, or said that it cannot answer; whether that opened the breaker.
-    pub(crate) fn failed(&self, pass: Pass, now: i64) -> bool {
+    /// Whether an open breaker's replica still answers, though it cannot do all that it is asked.
+    #[must_use]
+    pub(crate) fn is_answering(&self) -> bool {
+        self.is_answering.load(Relaxed)
+    }
+
+    /// The replica failed; whether that opened the breaker.
+    pub(crate) fn failed(&self, pass: Pass, failure: Failure, now: i64) -> bool {
+        self.is_answering.store(failure == Failure::Refusal, Relaxed);
         if pass == Pass::Normal {
             let points = self.points.fetch_add(FAILURE_POINTS, Relaxed) + FAILURE_POINTS;
             if points < TRIP_POINTS || self.is_open() {
@@ -116,7 +134,7 @@ mod tests {
 
     fn fail(breaker: &Breaker, times: u32, now: i64) {
         for _ in 0..times {
-            breaker.failed(Pass::Normal, now);
+            breaker.failed(Pass::Normal, Failure::Silence, now);
         }
     }
 
@@ -152,7 +170,7 @@ mod tests {
         let mut now = NOON + SECOND;
         for rest in [2, 4, 8, 16, 30, 30] {
             assert_eq!(breaker.enter(now), Some(Pass::Probe));
-            breaker.failed(Pass::Probe, now);
+            breaker.failed(Pass::Probe, Failure::Silence, now);
             assert_eq!(breaker.enter(now + rest * SECOND - 1), None, "{rest}");
             now += rest * SECOND;
         }
@@ -175,13 +193,13 @@ mod tests {
     fn one_failure_in_three_is_borne_and_one_in_two_is_not() {
         let (borne, refused) = (Breaker::default(), Breaker::default());
         for _ in 0..1000 {
-            borne.failed(Pass::Normal, NOON);
+            borne.failed(Pass::Normal, Failure::Refusal, NOON);
             borne.succeeded(Pass::Normal);
             borne.succeeded(Pass::Normal);
         }
         assert!(!borne.is_open());
         for _ in 0..10 {
-            refused.failed(Pass::Normal, NOON);
+            refused.failed(Pass::Normal, Failure::Refusal, NOON);
             refused.succeeded(Pass::Normal);
         }
         assert!(refused.is_open());

@@ -3,7 +3,7 @@
 //! Requests share it by a count that belongs to the worker alone: a count of all workers would be carried from one
 //! processor's cache to the other's with every request.
 
-use super::breaker::Pass;
+use super::breaker::{Failure, Pass};
 use super::connection::Pool;
 use super::replica::Replica;
 use shared::clock::SharedClock;
@@ -35,8 +35,14 @@ impl Peer {
         Some(Ticket { in_flight: InFlight::new(self), pass })
     }
 
-    fn failed(&self, pass: Pass) {
-        self.replica.failed(pass, self.clock.now().timestamp_micros());
+    /// Leave to ask it while it rests, if it still answers.
+    pub(super) fn enter_resting(self: &Rc<Self>) -> Option<Ticket> {
+        let is_answering = self.replica.breaker().is_answering();
+        is_answering.then(|| Ticket { in_flight: InFlight::new(self), pass: Pass::Normal })
+    }
+
+    fn failed(&self, pass: Pass, failure: Failure) {
+        self.replica.failed(pass, failure, self.clock.now().timestamp_micros());
     }
 }
 
@@ -64,9 +70,14 @@ impl Ticket {
         self.in_flight.0.replica.succeeded(self.pass);
     }
 
-    /// It could not be reached, broke off, was too slow, or said that it cannot.
+    /// It could not be reached, broke off, or was too slow.
     pub(crate) fn failed(&self) {
-        self.in_flight.0.failed(self.pass);
+        self.in_flight.0.failed(self.pass, Failure::Silence);
+    }
+
+    /// It said that it cannot.
+    pub(crate) fn refused(&self) {
+        self.in_flight.0.failed(self.pass, Failure::Refusal);
     }
 
     /// The weight on the replica, for as long as the answer passes.
@@ -88,7 +99,7 @@ impl InFlight {
 
     /// The replica broke off in the middle of its answer.
     pub(crate) fn broke_off(&self) {
-        self.0.failed(Pass::Normal);
+        self.0.failed(Pass::Normal, Failure::Silence);
     }
 }
 

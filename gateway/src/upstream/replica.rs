@@ -1,6 +1,6 @@
 //! One process of a service, as all workers see it.
 
-use super::breaker::{Breaker, Pass};
+use super::breaker::{Breaker, Failure, Pass};
 use crate::routes::Service;
 use std::fmt;
 use std::net::SocketAddr;
@@ -81,9 +81,9 @@ impl Replica {
     }
 
     /// It did not, or said that it cannot.
-    pub(crate) fn failed(&self, pass: Pass, now_micros: i64) {
+    pub(crate) fn failed(&self, pass: Pass, failure: Failure, now_micros: i64) {
         self.failed.fetch_add(1, Relaxed);
-        if self.breaker.failed(pass, now_micros) {
+        if self.breaker.failed(pass, failure, now_micros) {
             log::warn!("{self} fails too often and is asked no more, but for a probe now and then");
         }
     }

@@ -168,6 +168,29 @@ async fn five_failures_open_the_breaker_and_a_probe_closes_it() {
 }
 
 #[tokio::test]
+async fn where_every_write_is_refused_reads_still_pass() {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&writes);
+    // A full disk.
+    let service = Service::new().await.automatic(move |request| {
+        let is_read = request.first_line.starts_with("GET ");
+        seen.fetch_add(usize::from(!is_read), Ordering::SeqCst);
+        answer(if is_read { "200 OK" } else { "503 Service Unavailable" }, "", "[]")
+    });
+    let gateway = Setup::default().service("events", &service.url).start().await;
+    let (post, get) = (request("POST", "/v1/notifications", "", "{}"), get("/v1/events"));
+    assert_eq!(statuses(&gateway, 8, &post).await, [503; 8]);
+    assert_eq!(count(&writes), 5, "five failures open the breaker");
+    assert_eq!(statuses(&gateway, 20, &get).await, [200; 20]);
+    assert_eq!(statuses(&gateway, 1, &post).await, [503]);
+    assert_eq!(count(&writes), 5, "reads do not close it");
+    gateway.clock.advance(chrono::Duration::seconds(1));
+    assert_eq!(statuses(&gateway, 1, &get).await, [200], "a probe");
+    assert_eq!(statuses(&gateway, 1, &post).await, [503]);
+    assert_eq!(count(&writes), 6, "closed again");
+}
+
+#[tokio::test]
 async fn retries_stay_within_a_fifth_of_the_requests() {
     // Two sick replicas whose breakers are kept from opening by answering well in between.
     let asked = Arc::new(AtomicUsize::new(0));
