@@ -37,14 +37,10 @@ const OLD_FIFO: &str = "/api/0.1.0/";
 /// Where a trusted proxy says whom it has let in, or that it has not.
 const PROXY_HEADERS: [&str; 3] = ["x-user-id", "x-identity-status", "x-roles"];
 
-/// What a proxy's user without the role `admin` may do.
-const PROXY_PERMISSIONS: [&str; 5] = [
-    "cloud->events->_",
-    "events->...",
-    "cloud->event_types->_",
-    "event_types->...",
-    "cloud->capabilities->_",
-];
+/// What a proxy's user without the role `admin` may do: read. Panko had no way to write for him, and who posts an event
+/// names the project that it belongs to.
+const PROXY_PERMISSIONS: [&str; 4] =
+    ["cloud->events->list", "events->_->get", "cloud->event_types->list", "event_types->_->get"];
 
 /// Who is calling, when that needs no look at the store: in the open mode, and for what everybody may have.
 ///

@@ -148,7 +148,14 @@ async fn a_trusted_proxy_vouches_for_events_v2_and_for_administrators() {
         let status = ask(&gateway, path, member).await.status();
         assert_eq!(status, 403, "{path}: only events v2 keeps projects apart");
     }
+    for path in ["/v2/events/m1", "/v2/event_types", "/v2/event_types/a/traits/b", "/v2/capabilities"] {
+        assert_eq!(ask(&gateway, path, member).await.status(), 200, "{path}");
+    }
+    let post = |headers: &str| request("POST", "/v2/events", headers, "[]");
+    let refused = gateway.ask(&post(member)).await;
+    assert_eq!(refused.status(), 403, "an event may name any project");
     let admin = "x-user-id: u2\r\nx-roles: Admin\r\n";
+    assert_eq!(gateway.ask(&post(admin)).await.status(), 200);
     assert_eq!(seen(&gateway, &ask(&gateway, "/v1/events", admin).await).subject, "proxy:u2");
     for headers in ["x-roles: admin\r\n", "x-user-id: u\r\nx-identity-status: Invalid\r\n"] {
         assert_eq!(ask(&gateway, "/v2/events", headers).await.status(), 401, "{headers}");
