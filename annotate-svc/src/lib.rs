@@ -90,6 +90,7 @@ pub fn start(
     let metrics = Metrics::new(NAME)?;
     let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
         .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
+    db.write_blocking(store::continue_changes)?;
     let listen = config.listen.clone();
     let failed = |cause| StartError::Listen { name: NAME, address: listen.address.clone(), cause };
     let state = State::new(config, db.clone(), clock.clone()).map_err(failed)?;

@@ -2,13 +2,14 @@
 //!
 //! Every version of an annotation is a row with the number of its transaction: the present one in `annotations`, the
 //! others and deletions in `annotation_history`. On PostgreSQL numbers are given when a transaction begins to write,
-//! so only those below the oldest running one are shown: what is shown never gets a neighbour in front of it.
+//! so only those below the oldest running one are shown: what is shown never gets a neighbour in front of it. They go on
+//! after a dump as [`shared::db::continue_numbers`] says.
 
 use super::DbError;
 use super::find::Versioned;
 use super::history::{Archived, HISTORY, HistoryRow};
 use super::row::{COLUMNS, load, number};
-use shared::db::{DbConn, Sql};
+use shared::db::{DbConn, OPEN, Sql, continue_numbers};
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -49,12 +50,27 @@ impl FromStr for Cursor {
     }
 }
 
+/// The greatest number of a change.
+const NEWEST: &str = "SELECT max(change) FROM (SELECT max(change) AS change FROM annotations UNION ALL \
+     SELECT max(change) AS change FROM annotation_history) AS newest";
+
+/// Lets new changes come after all stored ones, whatever server their transactions ran on. To be called before the
+/// first write.
+///
+/// # Errors
+/// When the database fails.
+pub fn continue_changes(conn: &mut DbConn) -> Result<(), DbError> {
+    continue_numbers(conn, NEWEST)
+}
+
 /// The place after all changes that can be seen.
 ///
 /// # Errors
 /// When the database fails.
 pub fn last_change(conn: &mut DbConn) -> Result<Cursor, DbError> {
-    Ok(Cursor { change: bound(conn)? - 1, id: Uuid::max(), version: i64::MAX })
+    // No number beyond the newest change's: another server, where a dump is read into, would give it again.
+    let newest = number(conn, Sql::new(&format!("SELECT coalesce(({NEWEST}), 0) AS number")))?.unwrap_or(0);
+    Ok(Cursor { change: newest.min(bound(conn)? - 1), id: Uuid::max(), version: i64::MAX })
 }
 
 /// Changes after `after`, at most `most`.
@@ -88,10 +104,8 @@ fn part(select: &str, after: Cursor, bound: i64, most: usize) -> Sql {
 /// All changes below this number can be seen, and no other will be added below it.
 fn bound(conn: &mut DbConn) -> Result<i64, DbError> {
     let sql = match conn {
-        DbConn::Postgres(_) => {
-            "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS number"
-        }
-        DbConn::Sqlite(_) => "SELECT last + 1 AS number FROM commits",
+        DbConn::Postgres(_) => Sql::new(&format!("SELECT {OPEN} AS number")),
+        DbConn::Sqlite(_) => Sql::new("SELECT last + 1 AS number FROM commits"),
     };
-    Ok(number(conn, Sql::new(sql))?.unwrap_or(0))
+    Ok(number(conn, sql)?.unwrap_or(0))
 }

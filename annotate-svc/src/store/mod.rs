@@ -27,7 +27,7 @@ mod statement;
 mod update;
 mod write;
 
-pub use changes::{Cursor, last_change, list_changes};
+pub use changes::{Cursor, continue_changes, last_change, list_changes};
 pub use counts::list_values;
 pub use find::{find_annotation, find_numbered};
 pub use history::{Archived, list_versions};

@@ -11,7 +11,7 @@ use super::row::number;
 use super::update::{delete, update};
 use crate::model::{Annotation, Draft, Stored};
 use diesel::Connection;
-use shared::db::{DbConn, Sql};
+use shared::db::{DbConn, Sql, WRITING};
 use uuid::Uuid;
 
 /// What a write does.
@@ -113,10 +113,10 @@ pub fn apply(conn: &mut DbConn, writes: &[Write], shard: i16) -> Result<Vec<Outc
 /// The number of this transaction. On SQLite this is the statement that makes it a writing one.
 fn next_change(conn: &mut DbConn) -> Result<i64, DbError> {
     let sql = match conn {
-        DbConn::Postgres(_) => "SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS number",
-        DbConn::Sqlite(_) => "UPDATE commits SET last = last + 1 RETURNING last AS number",
+        DbConn::Postgres(_) => Sql::new(&format!("SELECT {WRITING} AS number")),
+        DbConn::Sqlite(_) => Sql::new("UPDATE commits SET last = last + 1 RETURNING last AS number"),
     };
-    Ok(number(conn, Sql::new(sql))?.unwrap_or(0))
+    Ok(number(conn, sql)?.unwrap_or(0))
 }
 
 /// The writes that are done one after the other: those with a key by key, then the others by id, so that concurrent

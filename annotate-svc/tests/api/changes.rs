@@ -2,8 +2,10 @@
 
 use crate::rig::Rig;
 use annotate_svc::config::Config;
+use annotate_svc::store::{DbError, continue_changes, last_change, list_changes};
 use serde_json::{Value, json};
 use shared::connection::Connection;
+use shared::db::DbConn;
 use shared::stop::Stop;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -163,6 +165,67 @@ async fn listener_that_comes_back_hears_what_it_missed() {
     let mut first: Vec<String> = heard[..450].to_vec();
     first.sort_unstable();
     assert_eq!((first, heard.len()), (expected, 451));
+}
+
+/// A server that a dump is read into has counted fewer transactions than the rows name.
+#[actix_web::test]
+async fn changes_go_on_after_a_dump_was_read_into_another_server() {
+    use diesel::connection::SimpleConnection;
+    let served = Served::start(Config::default());
+    let db = served.rig.db.db.clone();
+    let id = served.rig.create(json!({"Message": "created"})).await;
+    served.rig.put(&format!("/annotation/{id}"), json!({"Message": "updated"}).to_string()).await.ok();
+    for _restored in 0..2 {
+        db.write_blocking(|conn| {
+            if let DbConn::Postgres(conn) = conn {
+                // The newest change may be one in the history: a deletion.
+                conn.batch_execute(
+                    "UPDATE annotations SET change = change + 1000000000; \
+                     UPDATE annotation_history SET change = change + 1000000000",
+                )?;
+            }
+            continue_changes(conn)?;
+            continue_changes(conn)
+        })
+        .unwrap();
+        served.rig.delete(&format!("/annotation/{id}")).await;
+        served.rig.post(&format!("/annotation/{id}/restore"), "").await.ok();
+        served.rig.delete(&format!("/annotation/{id}")).await;
+        served.rig.post(&format!("/annotation/{id}/restore"), "").await.ok();
+    }
+    let expected = ["create", "update"].into_iter().chain(["delete", "restore"].repeat(4));
+    let first = format!("0.{}.0", uuid::Uuid::nil().simple());
+    let (_, listener) = served.listen("", Some(first)).await;
+    let (_, mut listener) = next(listener).await;
+    for name in expected {
+        let (event, rest) = next(listener).await;
+        assert_eq!(event.unwrap().name, name);
+        listener = rest;
+    }
+}
+
+/// The number of the server's next transaction is none to come back with: where a dump is read into, it may be that of
+/// a change.
+#[actix_web::test]
+async fn the_place_after_the_last_change_is_that_of_a_change() {
+    let rig = Rig::new();
+    let place = |after| {
+        rig.db.db.write_blocking(move |conn| match after {
+            None => last_change(conn).map(|place| (place, 0)),
+            Some(after) => Ok::<_, DbError>((after, list_changes(conn, after, 9)?.len())),
+        })
+    };
+    let (before, _) = place(None).unwrap();
+    assert_eq!(before, format!("0.{}.{}", uuid::Uuid::max().simple(), i64::MAX).parse().unwrap());
+    rig.create(json!({"Message": "x"})).await;
+    // Transactions of other tests may hold the change back for a moment.
+    while place(Some(before)).unwrap().1 == 0 {
+        tokio::task::yield_now().await;
+    }
+    let newest = place(None).unwrap().0;
+    let change: i64 = newest.to_string().split('.').next().unwrap().parse().unwrap();
+    let next = format!("{}.{}.0", change - 1, uuid::Uuid::max().simple()).parse().unwrap();
+    assert_eq!((place(Some(next)).unwrap().1, place(Some(newest)).unwrap().1), (1, 0));
 }
 
 #[actix_web::test]

@@ -41,7 +41,7 @@ pub(crate) struct Rig {
     pub(crate) state: State,
     pub(crate) clock: Arc<ManualClock>,
     /// Kept so that it is removed at the end.
-    _db: TestDb,
+    pub(crate) db: TestDb,
 }
 
 /// What came back.
@@ -113,7 +113,7 @@ impl Rig {
         let db = TestDb::new(MIGRATIONS);
         let clock = ManualClock::at("2016-02-25T03:08:41.5Z".parse().unwrap());
         let state = State::new(config, db.db.clone(), clock.clone()).unwrap();
-        Self { state, clock, _db: db }
+        Self { state, clock, db }
     }
 
     pub(crate) fn request(&self, method: &str, uri: &str, body: impl Into<String>) -> Request<'_> {

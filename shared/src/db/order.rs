@@ -8,6 +8,9 @@
 //! A server that a dump is read into counts its transactions from the start, far below those of the rows. The order
 //! then goes on with numbers that are ahead of the server's, by what the table `xid_lead` says ([`continue_order`]).
 //!
+//! A service that writes such a number itself, or compares with it, uses [`WRITING`] and [`OPEN`], and calls
+//! [`continue_numbers`].
+//!
 //! SQLite has one writer: its ids are in the order of commits.
 
 use super::{DbConn, DbError};
@@ -17,6 +20,13 @@ use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl
 /// The condition on PostgreSQL that no row can appear before this one any more.
 pub const SETTLED: &str =
     "xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + (SELECT xids FROM xid_lead)";
+
+/// The number of the transaction that asks, on PostgreSQL.
+pub const WRITING: &str = "(pg_current_xact_id()::text::bigint + (SELECT xids FROM xid_lead))";
+
+/// The first number that a row may still appear with, on PostgreSQL.
+pub const OPEN: &str =
+    "(pg_snapshot_xmin(pg_current_snapshot())::text::bigint + (SELECT xids FROM xid_lead))";
 
 #[derive(QueryableByName)]
 struct Number {
@@ -31,22 +41,37 @@ struct Number {
 /// When the database fails.
 pub fn continue_order(conn: &mut DbConn, table: &str) -> Result<(), DbError> {
     let DbConn::Postgres(conn) = conn else { return Ok(()) };
-    let number = |conn: &mut PgConnection, text: &str| -> QueryResult<i64> {
-        Ok(sql_query(text).get_result::<Number>(conn)?.number)
-    };
     Ok(conn.transaction(|conn| {
-        let lead = number(conn, "SELECT xids AS number FROM xid_lead FOR UPDATE")?;
-        let newest = number(conn, &format!("SELECT coalesce(max(xid), 0) AS number FROM {table}"))?;
-        // Of a later snapshot than the newest row's: on one and the same server it is above it.
-        let next = number(conn, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS number")?;
-        if newest < next + lead {
-            return Ok(());
+        if let Some(lead) = raise_lead(conn, &format!("SELECT max(xid) FROM {table}"))? {
+            let default = format!("(pg_current_xact_id()::text::bigint + {lead})");
+            sql_query(format!("ALTER TABLE {table} ALTER COLUMN xid SET DEFAULT {default}")).execute(conn)?;
         }
-        let lead = newest - next + 1;
-        log::warn!("the database comes from another server: {table} goes on {lead} transactions ahead");
-        let default = format!("(pg_current_xact_id()::text::bigint + {lead})");
-        sql_query(format!("ALTER TABLE {table} ALTER COLUMN xid SET DEFAULT {default}")).execute(conn)?;
-        sql_query(format!("UPDATE xid_lead SET xids = {lead}")).execute(conn)?;
         Ok::<_, diesel::result::Error>(())
     })?)
+}
+
+/// The same for numbers that the service writes itself ([`WRITING`]); `newest` is the query for the greatest one stored.
+///
+/// # Errors
+/// When the database fails.
+pub fn continue_numbers(conn: &mut DbConn, newest: &str) -> Result<(), DbError> {
+    let DbConn::Postgres(conn) = conn else { return Ok(()) };
+    Ok(conn.transaction(|conn| raise_lead(conn, newest).map(|_lead| ()))?)
+}
+
+/// Raises the lead when the newest number is ahead of the server's; answers it then.
+fn raise_lead(conn: &mut PgConnection, newest: &str) -> QueryResult<Option<i64>> {
+    let mut number =
+        |text: &str| -> QueryResult<i64> { Ok(sql_query(text).get_result::<Number>(conn)?.number) };
+    let lead = number("SELECT xids AS number FROM xid_lead FOR UPDATE")?;
+    let newest = number(&format!("SELECT coalesce(({newest}), 0) AS number"))?;
+    // Of a later snapshot than the newest row's: on one and the same server it is above it.
+    let next = number("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS number")?;
+    if newest < next + lead {
+        return Ok(None);
+    }
+    let lead = newest - next + 1;
+    log::warn!("the database comes from another server: its order goes on {lead} transactions ahead");
+    sql_query(format!("UPDATE xid_lead SET xids = {lead}")).execute(conn)?;
+    Ok(Some(lead))
 }

@@ -1,3 +1,4 @@
+DROP TABLE xid_lead;
 DROP TABLE idempotency_keys;
 DROP TABLE field_values;
 DROP TABLE annotation_history;

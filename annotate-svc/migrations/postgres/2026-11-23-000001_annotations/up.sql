@@ -18,7 +18,7 @@ CREATE TABLE annotations (
     tags TEXT NOT NULL,
     words TSVECTOR NOT NULL,
     version BIGINT NOT NULL,
-    -- Transaction that wrote this version: changes are shown in commit order (store/changes.rs).
+    -- Transaction that wrote this version, plus xid_lead: changes are shown in commit order (store/changes.rs).
     change BIGINT NOT NULL,
     action TEXT NOT NULL,
     changed_us BIGINT NOT NULL,
@@ -69,3 +69,10 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (subject, name)
 );
 CREATE INDEX idempotency_keys_created ON idempotency_keys (created_us);
+
+-- How far the numbers of changes are ahead of the server's transactions: 0, or more in a database that came from a dump
+-- (shared::db::continue_numbers).
+CREATE TABLE xid_lead (
+    xids BIGINT NOT NULL
+);
+INSERT INTO xid_lead VALUES (0);
