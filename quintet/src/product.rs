@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow, bail, ensure};
 use quintet_gateway::Upstreams;
-use schemars::Schema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::clock::{SharedClock, SystemClock};
@@ -99,13 +99,13 @@ pub(crate) fn located(source: &Source, cause: anyhow::Error) -> anyhow::Error {
 
 /// Sections of services that are still to come. Their keys that are promised may be set; any other is a mistake.
 pub(crate) fn check_sections_to_come(source: &Source) -> anyhow::Result<()> {
-    #[derive(Default, Deserialize, Serialize)]
+    #[derive(Default, Deserialize, Serialize, JsonSchema)]
     #[serde(deny_unknown_fields, default)]
     struct Tasks {
         plugin_trust: Value,
         node_name: Value,
     }
-    #[derive(Default, Deserialize, Serialize)]
+    #[derive(Default, Deserialize, Serialize, JsonSchema)]
     #[serde(deny_unknown_fields, default)]
     struct Tribe {
         seed: Value,

@@ -3,15 +3,16 @@
 //! One file serves the whole product. [`Common`] holds what several services read; each service owns one section
 //! of its own and reads it with [`Source::section`]. A key nobody knows stops the start and names file and key.
 
-use figment::providers::{Env, Format, Serialized, Toml};
+mod variables;
+
+use figment::providers::{Format, Serialized, Toml};
 use figment::{Figment, Metadata};
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
-
-/// `QUINTET_*` variables of the command line, which are no settings.
-const NO_SETTINGS: [&str; 3] = ["config", "url", "token"];
+use variables::Variables;
 
 /// Default settings file, read when it exists.
 pub const DEFAULT_FILE: &str = "quintet.toml";
@@ -71,12 +72,12 @@ impl JsonSchema for Secret {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string" })
+        schemars::json_schema!({ "type": "string", "writeOnly": true })
     }
 }
 
 impl<'de> Deserialize<'de> for Secret {
-    /// Takes numbers and booleans too: a password of digits arrives from a variable as a number.
+    /// Takes numbers and booleans too: in a file, the quotes around a password of digits are easily forgotten.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -269,7 +270,11 @@ fn fill(key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(
 
 /// All settings of a process, before they are taken apart into sections.
 #[derive(Debug, Clone)]
-pub struct Source(Figment);
+pub struct Source {
+    file: Figment,
+    variables: Variables,
+    flags: Figment,
+}
 
 impl Source {
     /// Reads the file (`quintet.toml` when none is named; then it may be missing) and the `QUINTET_*` variables.
@@ -282,16 +287,20 @@ impl Source {
             std::fs::metadata(path)
                 .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
         }
-        let env = Env::prefixed("QUINTET_")
-            .filter(|key| !key.starts_with("test_") && !NO_SETTINGS.iter().any(|name| key == *name))
-            .split("__");
-        Ok(Self(Figment::new().merge(Toml::file(file.unwrap_or(Path::new(DEFAULT_FILE)))).merge(env)))
+        let file = Figment::new().merge(Toml::file(file.unwrap_or(Path::new(DEFAULT_FILE))));
+        Ok(Self { file, variables: Variables::read(), flags: Figment::new() })
+    }
+
+    /// Everything, for the settings that `schema` describes; their keys begin with `prefix`.
+    fn merged(&self, prefix: &str, schema: &Json) -> Figment {
+        self.variables.over(self.file.clone(), prefix, schema).merge(&self.flags)
     }
 
     /// Lays a flag over what file and variables say; `key` is dotted, as in `gateway.listen`.
     #[must_use]
-    pub fn with(self, key: &str, value: impl Serialize) -> Self {
-        Self(self.0.merge(Serialized::global(key, value)))
+    pub fn with(mut self, key: &str, value: impl Serialize) -> Self {
+        self.flags = self.flags.merge(Serialized::global(key, value));
+        self
     }
 
     /// The settings that several services read.
@@ -299,7 +308,8 @@ impl Source {
     /// # Errors
     /// Unknown keys, wrong values, unreadable secret files.
     pub fn common(&self) -> Result<Common, ConfigError> {
-        let common: Common = self.0.extract().map_err(|error| ConfigError::Invalid(Box::new(error)))?;
+        let settings = self.merged("", schemars::schema_for!(Common).as_value());
+        let common: Common = settings.extract().map_err(|error| ConfigError::Invalid(Box::new(error)))?;
         common.resolve_files()
     }
 
@@ -307,8 +317,12 @@ impl Source {
     ///
     /// # Errors
     /// Unknown keys and wrong values of this section.
-    pub fn section<T: DeserializeOwned + Serialize + Default>(&self, name: &str) -> Result<T, ConfigError> {
-        let with_defaults = Figment::from(Serialized::default(name, T::default())).merge(&self.0);
+    pub fn section<T>(&self, name: &str) -> Result<T, ConfigError>
+    where
+        T: DeserializeOwned + Serialize + JsonSchema + Default,
+    {
+        let settings = self.merged(&format!("{name}."), schemars::schema_for!(T).as_value());
+        let with_defaults = Figment::from(Serialized::default(name, T::default())).merge(settings);
         with_defaults.extract_inner(name).map_err(|mut error| {
             // The library adds the section behind the key that it found wrong.
             if error.path.last().is_some_and(|last| last.eq_ignore_ascii_case(name)) {
@@ -321,7 +335,7 @@ impl Source {
     /// Where a dotted key is set: a file, or a variable. `None` when it is not, or by a flag.
     #[must_use]
     pub fn whence(&self, key: &str) -> Option<String> {
-        place(self.0.find_metadata(key)?, key)
+        place(self.merged("", &Json::Null).find_metadata(key)?, key)
     }
 }
 
@@ -352,13 +366,21 @@ fn place(origin: &Metadata, key: &str) -> Option<String> {
 mod tests {
     use super::*;
     use figment::Jail;
+    use std::collections::BTreeMap;
 
-    #[derive(Debug, Default, Deserialize, Serialize)]
+    #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
     #[serde(deny_unknown_fields, default)]
     struct Section {
         limit: u32,
         #[serde(deserialize_with = "list_or_commas")]
         names: Vec<String>,
+        owners: BTreeMap<String, Owner>,
+    }
+
+    #[derive(Debug, Deserialize, Serialize, JsonSchema)]
+    struct Owner {
+        name: Option<String>,
+        token: Option<Secret>,
     }
 
     #[test]
@@ -423,6 +445,62 @@ mod tests {
             assert_eq!(common.auth.snap_password.as_ref().unwrap().reveal(), "1234");
             let shown = format!("{common:?}{}", serde_json::to_string(&common).unwrap());
             assert!(!shown.contains("hunter2") && !shown.contains("1234"), "{shown}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_secret_in_a_variable_is_every_character_of_it() {
+        for text in [
+            "0012345678",
+            "+5",
+            "-0",
+            "1234567.10",
+            "1e5",
+            "12345678901234567890",
+            "99999999999999999999999",
+            "[x]",
+            "{a=1}",
+            "true",
+            "\"quoted\"",
+            "'x'",
+            " spaced ",
+        ] {
+            Jail::expect_with(|jail| {
+                jail.set_env("QUINTET_AUTH__SNAP_PASSWORD", text);
+                jail.set_env("QUINTET_EVENTS__OWNERS__ADA__TOKEN", text);
+                let source = Source::load(None).unwrap();
+                assert_eq!(source.common().unwrap().auth.snap_password.unwrap().reveal(), text);
+                let section: Section = source.section("events").unwrap();
+                assert_eq!(section.owners["ada"].token.as_ref().unwrap().reveal(), text);
+                Ok(())
+            });
+        }
+    }
+
+    #[test]
+    fn a_text_in_a_variable_may_be_digits_and_have_quotes_around_it() {
+        for (text, expected) in
+            [("007", "007"), ("+5", "+5"), ("true", "true"), ("\"007\"", "007"), (" a ", "a")]
+        {
+            Jail::expect_with(|jail| {
+                jail.set_env("QUINTET_AUTH__ADMIN_USER", text);
+                jail.set_env("QUINTET_EVENTS__NAMES", text);
+                jail.set_env("QUINTET_EVENTS__OWNERS__ADA__NAME", text);
+                jail.set_env("QUINTET_EVENTS__LIMIT", "007");
+                let source = Source::load(None).unwrap();
+                assert_eq!(source.common().unwrap().auth.admin_user.as_deref(), Some(expected));
+                let section: Section = source.section("events").unwrap();
+                assert_eq!((section.limit, section.names.as_slice()), (7, [expected.to_owned()].as_slice()));
+                assert_eq!(section.owners["ada"].name.as_deref(), Some(expected));
+                Ok(())
+            });
+        }
+        Jail::expect_with(|jail| {
+            jail.set_env("QUINTET_EVENTS__NAMES", "[x, \"007\"]");
+            jail.set_env("QUINTET_EVENTS__OWNERS", "{ada={name=\"a\"}}");
+            let section: Section = Source::load(None).unwrap().section("events").unwrap();
+            assert_eq!((section.names.join(" "), section.owners.len()), ("x 007".to_owned(), 1));
             Ok(())
         });
     }
