@@ -197,21 +197,21 @@ fn commit<W: Write>(db: &Db, group: Vec<Waiting<W>>, shard: i16) {
 }
 
 /// Stores writes one by one until the database is away: each further write would only wait for it again, while its
-/// caller could be told.
+/// caller could be told. What stands in the way of one write, such as a deadlock, says nothing about the next.
 fn one_by_one<W, O>(
     writes: &[W],
     mut away: Option<String>,
-    mut put: impl FnMut(&W) -> Result<O, CommitError>,
+    mut put: impl FnMut(&W) -> Result<Option<O>, DbError>,
 ) -> impl Iterator<Item = Result<O, CommitError>> {
     writes.iter().map(move |write| {
         if let Some(cause) = &away {
             return Err(CommitError::Unavailable(cause.clone()));
         }
         let outcome = put(write);
-        if let Err(CommitError::Unavailable(cause)) = &outcome {
+        if let Err(DbError::Unavailable(cause)) = &outcome {
             away = Some(cause.clone());
         }
-        outcome
+        outcome?.ok_or_else(|| CommitError::Storage("the write has no outcome".into()))
     })
 }
 
@@ -219,7 +219,7 @@ fn put<W: Write>(db: &Db, group: &[W], shard: i16) -> Result<Vec<W::Outcome>, Db
     db.commit_blocking(|conn| W::put(conn, group, shard))
 }
 
-fn put_patiently<W: Write>(db: &Db, write: &W, shard: i16) -> Result<W::Outcome, CommitError> {
+fn put_patiently<W: Write>(db: &Db, write: &W, shard: i16) -> Result<Option<W::Outcome>, DbError> {
     let own = std::slice::from_ref(write);
     let mut outcomes = put(db, own, shard);
     for _ in 1..ATTEMPTS {
@@ -227,8 +227,7 @@ fn put_patiently<W: Write>(db: &Db, write: &W, shard: i16) -> Result<W::Outcome,
             outcomes = put(db, own, shard);
         }
     }
-    let outcome = outcomes?.into_iter().next();
-    outcome.ok_or_else(|| CommitError::Storage("the write has no outcome".into()))
+    Ok(outcomes?.into_iter().next())
 }
 
 #[cfg(test)]
@@ -254,15 +253,13 @@ mod tests {
 
     #[test]
     fn a_database_that_is_away_is_asked_once_for_a_whole_group() {
-        let outcomes = |refusals: &[CommitError]| {
-            let (mut asked, mut refusals) = (0, refusals.iter());
+        let unavailable = || DbError::Unavailable("gone".into());
+        let failed = |kind, text: &str| DbError::from(Error::DatabaseError(kind, Box::new(text.to_owned())));
+        let outcomes = |first: DbError| {
+            let (mut asked, mut first) = (0, Some(first));
             let put = |_: &()| {
                 asked += 1;
-                match refusals.next() {
-                    Some(CommitError::Unavailable(cause)) => Err(CommitError::Unavailable(cause.clone())),
-                    Some(_) => Err(CommitError::Storage("refused".into())),
-                    None => Ok(()),
-                }
+                first.take().map_or(Ok(Some(())), Err)
             };
             let told = |outcome: Result<(), CommitError>| match outcome {
                 Ok(()) => "stored",
@@ -272,12 +269,14 @@ mod tests {
             let told: Vec<_> = one_by_one(&[(); 3], None, put).map(told).collect();
             (asked, told)
         };
-        assert_eq!(outcomes(&[CommitError::Unavailable("gone".into())]), (1, vec!["away"; 3]));
-        assert_eq!(
-            outcomes(&[CommitError::Storage(String::new())]),
-            (3, vec!["refused", "stored", "stored"])
-        );
-        let known: Vec<_> = one_by_one(&[()], Some("gone".into()), |_| Ok(())).collect();
+        assert_eq!(outcomes(unavailable()), (1, vec!["away"; 3]));
+        let refused = failed(DatabaseErrorKind::CheckViolation, "x");
+        assert_eq!(outcomes(refused), (3, vec!["refused", "stored", "stored"]));
+        for text in ["deadlock detected", "out of memory"] {
+            let passed = failed(DatabaseErrorKind::Unknown, text);
+            assert_eq!(outcomes(passed), (3, vec!["away", "stored", "stored"]), "{text}");
+        }
+        let known: Vec<_> = one_by_one(&[()], Some("gone".into()), |()| Ok(Some(()))).collect();
         assert!(matches!(known.as_slice(), [Err(CommitError::Unavailable(_))]));
     }
 }
