@@ -110,12 +110,12 @@ impl Running {
     /// and websockets, which would go on for ever, are ended.
     pub async fn stop(self) {
         self.stop.stop();
+        // With the last way in gone the workers drain: the listeners have one each until they end.
+        drop(self.workers);
         for task in self.tasks {
             // A task that panicked has nothing more to stop.
             let _ = task.await;
         }
-        // With the last way in gone the workers drain.
-        drop(self.workers);
         let threads = self.threads;
         let joined = tokio::task::spawn_blocking(move || {
             for thread in threads {

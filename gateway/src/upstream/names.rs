@@ -3,12 +3,22 @@
 use super::replica::Replica;
 use crate::config::{Config, Upstreams};
 use crate::routes::Service;
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use shared::logging::Seldom;
 use shared::stop::Stop;
+use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// Longest wait for the addresses of a name.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Names of one service that are looked up at once: each takes a thread.
+const LOOKUPS: usize = 4;
 
 /// The replicas of one service at one time.
 pub(crate) type Replicas = Arc<[Arc<Replica>]>;
@@ -20,6 +30,8 @@ pub(crate) struct Upstream {
     pub(crate) service: Service,
     /// `host:port` of each base URL; empty when the service is not part of this installation.
     hosts: Arc<[String]>,
+    /// What each of them was found to be when it could last be looked up.
+    known: Arc<Mutex<BTreeMap<String, Vec<SocketAddr>>>>,
     replicas: watch::Sender<Replicas>,
     unknown: Arc<Seldom>,
 }
@@ -28,7 +40,7 @@ impl Upstream {
     fn new(service: Service, urls: &[String]) -> Self {
         let hosts = urls.iter().filter_map(|url| host(url)).collect();
         let replicas = watch::Sender::new(Replicas::default());
-        Self { service, hosts, replicas, unknown: Arc::default() }
+        Self { service, hosts, known: Arc::default(), replicas, unknown: Arc::default() }
     }
 
     /// Whether any base URL is known.
@@ -49,13 +61,18 @@ impl Upstream {
         self.replicas.borrow().clone()
     }
 
-    /// Looks the names up again. Known addresses keep what is known about them; when no name can be looked up, the
-    /// last addresses stay.
+    /// Looks the names up again.
     pub(crate) async fn refresh(&self) {
-        let mut found: Vec<SocketAddr> = Vec::new();
-        for host in self.hosts.iter() {
-            match tokio::net::lookup_host(host).await {
-                Ok(addresses) => found.extend(addresses),
+        let lookups: Vec<_> = self.hosts.iter().cloned().map(look_up).collect();
+        self.learn(stream::iter(lookups).buffered(LOOKUPS).collect().await);
+    }
+
+    /// Known addresses keep what is known about them; a name that cannot be looked up keeps its last addresses.
+    fn learn(&self, lookups: Vec<Lookup>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (host, outcome) in lookups {
+            match outcome {
+                Ok(addresses) => drop(known.insert(host, addresses)),
                 Err(cause) => {
                     let service = self.service.name();
                     self.unknown
@@ -63,6 +80,8 @@ impl Upstream {
                 }
             }
         }
+        let mut found: Vec<SocketAddr> = known.values().flatten().copied().collect();
+        drop(known);
         found.sort_unstable();
         found.dedup();
         self.replicas.send_if_modified(|known| {
@@ -77,6 +96,18 @@ impl Upstream {
             true
         });
     }
+}
+
+/// A name with its addresses, never none, or why they are unknown.
+type Lookup = (String, io::Result<Vec<SocketAddr>>);
+
+async fn look_up(host: String) -> Lookup {
+    let outcome = match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host(&host)).await {
+        Ok(found) => found.map(Vec::from_iter),
+        Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    let is_none = outcome.as_ref().is_ok_and(Vec::is_empty);
+    (host, if is_none { Err(io::ErrorKind::NotFound.into()) } else { outcome })
 }
 
 /// All services.
@@ -106,18 +137,25 @@ impl Directory {
 
     /// Looks all names up again every `period` until `stop`.
     pub(crate) async fn keep_fresh(self, period: Duration, stop: Stop) {
-        loop {
-            tokio::select! {
-                () = stop.stopped() => return,
-                () = tokio::time::sleep(period) => self.refresh().await,
-            }
-        }
+        repeat(period, &stop, || self.refresh()).await;
     }
 
     async fn refresh(&self) {
-        for upstream in self.0.iter() {
-            upstream.refresh().await;
+        join_all(self.0.iter().map(Upstream::refresh)).await;
+    }
+}
+
+/// Works every `period` until `stop`, which also ends work that is under way.
+async fn repeat<F: Future<Output = ()>>(period: Duration, stop: &Stop, mut work: impl FnMut() -> F) {
+    let repeated = async {
+        loop {
+            tokio::time::sleep(period).await;
+            work().await;
         }
+    };
+    tokio::select! {
+        () = stop.stopped() => (),
+        () = repeated => (),
     }
 }
 
@@ -174,5 +212,40 @@ mod tests {
         upstream.hosts = ["no such host:x".to_owned()].into();
         upstream.refresh().await;
         assert_eq!(upstream.replicas().len(), 2, "the last addresses stay");
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_looked_up_keeps_its_replicas() {
+        let upstream = Upstream::new(Service::Events, &[]);
+        let address = |text: &str| vec![text.parse().unwrap()];
+        let addresses = || -> Vec<_> {
+            upstream.replicas().iter().map(|replica| replica.address().to_string()).collect()
+        };
+        upstream.learn(vec![
+            ("a:1".into(), Ok(address("10.0.0.1:1"))),
+            ("b:1".into(), Ok(address("10.0.0.2:1"))),
+        ]);
+        let before = upstream.replicas();
+        upstream.learn(vec![
+            ("a:1".into(), Err(io::ErrorKind::TimedOut.into())),
+            ("b:1".into(), Ok(address("10.0.0.3:1"))),
+        ]);
+        assert_eq!(addresses(), ["10.0.0.1:1", "10.0.0.3:1"]);
+        assert!(Arc::ptr_eq(&before[0], &upstream.replicas()[0]));
+        upstream.learn(vec![("a:1".into(), Ok(address("10.0.0.4:1")))]);
+        assert_eq!(addresses(), ["10.0.0.3:1", "10.0.0.4:1"]);
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_a_lookup_that_hangs() {
+        let (stop, hanging) = (Stop::default(), tokio::sync::Notify::new());
+        let lookup = || async {
+            hanging.notify_one();
+            std::future::pending::<()>().await;
+        };
+        tokio::join!(repeat(Duration::ZERO, &stop, lookup), async {
+            hanging.notified().await;
+            stop.stop();
+        });
     }
 }
