@@ -111,23 +111,6 @@ impl GatewayMetrics {
     }
 }
 
-/// Counts a request for as long as it is being answered, however that ends.
-pub(crate) struct Underway<'g>(&'g IntGauge);
-
-impl<'g> Underway<'g> {
-    /// One more.
-    pub(crate) fn new(gauge: &'g IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Underway<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 /// Looks a histogram up once and keeps it, so that a request takes no lock on the shared registry.
 pub(crate) struct Timers {
     metrics: Metrics,

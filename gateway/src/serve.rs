@@ -5,7 +5,6 @@ use crate::body::{Body, Upload};
 use crate::fault::Fault;
 use crate::identity::{self, Caller};
 use crate::limits::{BodyPlace, RETRY_AFTER_SECS, Seat};
-use crate::metrics::Underway;
 use crate::pages::{self, Call};
 use crate::proxy::{self, Forwarded, Plan, Upgrade};
 use crate::request::{
@@ -20,6 +19,7 @@ use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use shared::config::AuthMode;
+use shared::metrics::Underway;
 use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;

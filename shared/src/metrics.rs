@@ -84,7 +84,7 @@ impl Metrics {
         self.requests.with_label_values(&[method, route, status])
     }
 
-    /// Requests being answered now, for a server that counts its requests itself.
+    /// Requests being answered now, for a server that counts its requests itself ([`Underway`]).
     #[must_use]
     pub fn requests_in_flight(&self) -> &IntGauge {
         &self.in_flight
@@ -100,6 +100,24 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         encoded(&self.registry.gather())
+    }
+}
+
+/// Counts a request for as long as it is being answered, however that ends.
+pub struct Underway<'g>(&'g IntGauge);
+
+impl<'g> Underway<'g> {
+    /// One more.
+    #[must_use]
+    pub fn new(gauge: &'g IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::db::{Db, DbError};
 use crate::identity::{self, IdentityKey, Principal, Refused};
 use crate::logging::{REQUEST_ID, Seldom};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Underway};
 use crate::stop::Stop;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
@@ -341,9 +341,8 @@ async fn observe<B: MessageBody + 'static>(
         .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
     let (method, path) = (req.method().clone(), req.path().to_owned());
     let metrics = req.app_data::<Data<Service>>().map(|service| service.metrics.clone());
-    if let Some(metrics) = &metrics {
-        metrics.in_flight.inc();
-    }
+    // A client that goes away has its handler dropped.
+    let underway = metrics.as_ref().map(|metrics| Underway::new(&metrics.in_flight));
     let outcome = REQUEST_ID.scope(id.clone(), next.call(req)).await;
     let status = match &outcome {
         Ok(answer) => answer.status(),
@@ -351,8 +350,8 @@ async fn observe<B: MessageBody + 'static>(
     };
     let route = outcome.as_ref().ok().and_then(|answer| answer.request().match_pattern());
     let elapsed = started.elapsed();
+    drop(underway);
     if let Some(metrics) = &metrics {
-        metrics.in_flight.dec();
         let labels = [method.as_str(), route.as_deref().unwrap_or("unmatched"), status.as_str()];
         metrics.requests.with_label_values(&labels).observe(elapsed.as_secs_f64());
     }
@@ -369,4 +368,36 @@ async fn observe<B: MessageBody + 'static>(
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use actix_web::test as http;
+    use futures_util::poll;
+
+    #[actix_web::test]
+    async fn a_request_whose_client_went_away_is_no_longer_under_way() {
+        let service = Service {
+            name: "x",
+            version: "1",
+            listen: Listen::default(),
+            key: IdentityKey::new(b"x"),
+            clock: Arc::new(SystemClock),
+            metrics: Metrics::new("x").unwrap(),
+            checks: Vec::new(),
+            shutdown_timeout: Duration::ZERO,
+        };
+        let in_flight = service.metrics.requests_in_flight().clone();
+        let hanging = web::resource("/hanging").get(std::future::pending::<HttpResponse>);
+        let app = App::new().app_data(Data::new(service)).service(hanging).wrap(from_fn(observe));
+        let app = http::init_service(app).await;
+        let request = http::TestRequest::get().uri("/hanging").to_request();
+        let mut answer = Box::pin(http::call_service(&app, request));
+        assert!(poll!(&mut answer).is_pending());
+        assert_eq!(in_flight.get(), 1);
+        drop(answer);
+        assert_eq!(in_flight.get(), 0);
+    }
 }
