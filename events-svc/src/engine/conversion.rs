@@ -1,6 +1,7 @@
 //! One notification's text made into an event, without touching the database.
 
-use crate::distill::{Distiller, Outcome, unwrap_envelope};
+use super::TOLD;
+use crate::distill::{Distiller, Outcome, TraitError, unwrap_envelope};
 use crate::store::{Prepared, prepare};
 use chrono::NaiveDateTime;
 use serde_json::Value;
@@ -33,6 +34,32 @@ impl Recent {
     }
 }
 
+/// Traits of one batch that could not be made: the first are told, the others counted. A log must not grow faster than
+/// what comes in.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    first: Vec<String>,
+    more: usize,
+}
+
+impl LeftOut {
+    fn add(&mut self, errors: &[TraitError]) {
+        let room = TOLD - self.first.len();
+        self.first.extend(errors.iter().take(room).map(ToString::to_string));
+        self.more += errors.len().saturating_sub(room);
+    }
+
+    /// Writes it to the log.
+    pub(super) fn tell(&self) {
+        for trait_error in &self.first {
+            log::warn!("trait left out: {trait_error}");
+        }
+        if self.more > 0 {
+            log::warn!("{} more traits of this batch left out", self.more);
+        }
+    }
+}
+
 /// What a notification's text turned out to be.
 pub(super) enum Converted {
     Event(Box<Prepared>),
@@ -41,12 +68,14 @@ pub(super) enum Converted {
     Invalid(String),
 }
 
-/// Reads and converts one text; `recent` is given where repeats are recognised.
+/// Reads and converts one text; `recent` is given where repeats are recognised. Traits that cannot be made go to
+/// `left_out`.
 pub(super) fn convert(
     distiller: &Distiller,
     text: &[u8],
     now: NaiveDateTime,
     recent: Option<&mut Recent>,
+    left_out: &mut LeftOut,
 ) -> Converted {
     let parsed = match serde_json::from_slice::<Value>(text) {
         Ok(parsed) => parsed,
@@ -60,9 +89,7 @@ pub(super) fn convert(
         return Converted::Repeat;
     }
     let distilled = distiller.distill(&notification, now);
-    for warning in &distilled.warnings {
-        log::warn!("trait left out: {warning}");
-    }
+    left_out.add(&distilled.warnings);
     match distilled.outcome {
         Outcome::Event(event) => match prepare(&event) {
             Ok(prepared) => Converted::Event(Box::new(prepared)),
@@ -99,5 +126,18 @@ mod tests {
             assert!(!recent.is_repeat(&message) && !recent.is_repeat(&message), "{id}");
         }
         assert!(!recent.is_repeat(&json!([])) && recent.0.is_empty());
+    }
+
+    #[test]
+    fn a_batch_tells_its_first_ten_spoilt_traits_and_counts_the_others() {
+        let distiller = Distiller::builtin().unwrap();
+        let bad = json!({
+            "event_type": "compute.instance.update", "publisher_id": "p", "payload": { "memory_mb": "much", "vcpus": "x" }
+        });
+        let mut left_out = LeftOut::default();
+        for _ in 0..15 {
+            convert(&distiller, bad.to_string().as_bytes(), NaiveDateTime::default(), None, &mut left_out);
+        }
+        assert_eq!((left_out.first.len(), left_out.more), (10, 15 * 2 - 10));
     }
 }

@@ -14,3 +14,6 @@ pub use feed_lag::{FeedLag, watch as watch_feed};
 pub use notifications::{Accepted, Delivered, Fate, HTTP, Notifications, Texts};
 pub use retention::{retain, step as retention_step};
 pub use trim::Trim;
+
+/// Faults of one batch that are logged one by one.
+const TOLD: usize = 10;

@@ -4,8 +4,8 @@
 //! Nothing is answered or acknowledged before it is durable: first the events, then the dead letters. When one of
 //! these steps fails the caller sends the whole batch again; events and letters that were stored are recognised.
 
-use super::Ingest;
-use super::conversion::{Converted, Recent, convert};
+use super::conversion::{Converted, LeftOut, Recent, convert};
+use super::{Ingest, TOLD};
 use crate::distill::Distiller;
 use crate::store::{DeadLetter, Room, StoreError, put_dead_letters};
 use shared::clock::SharedClock;
@@ -14,9 +14,6 @@ use shared::datetime::to_micros;
 use shared::db::Db;
 use std::ops::AddAssign;
 use std::sync::Arc;
-
-/// Bad notifications of one batch that are logged one by one.
-const TOLD: usize = 10;
 
 /// Source of what is posted.
 pub const HTTP: &str = "http";
@@ -227,8 +224,10 @@ impl Notifications {
         let mut seen = recent.as_deref().cloned();
         // Converting is work: it happens on the blocking pool.
         let converted = tokio::task::spawn_blocking(move || {
-            let convert = |text: &Vec<u8>| convert(&distiller, text, now, seen.as_mut());
+            let mut left_out = LeftOut::default();
+            let convert = |text: &Vec<u8>| convert(&distiller, text, now, seen.as_mut(), &mut left_out);
             let converted: Vec<_> = texts.iter().map(convert).collect();
+            left_out.tell();
             (converted, seen)
         });
         let (converted, seen) = converted.await.map_err(|cause| CommitError::Storage(cause.to_string()))?;
