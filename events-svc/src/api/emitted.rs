@@ -6,29 +6,30 @@ use crate::engine::{Ingest, LARGEST_BATCH};
 use crate::error::Error;
 use crate::model::{Event, Trait, TraitValue};
 use crate::store::{Prepared, prepare};
-use actix_web::HttpResponse;
-use actix_web::web::{self, Bytes, Data, PayloadConfig, ServiceConfig};
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDateTime;
 use serde_json::Value;
+use shared::body;
 
-/// Largest body.
+/// Largest body, in bytes.
 const MAX_BODY: usize = 64 << 20;
 
 /// The internal input.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    let limit = PayloadConfig::new(MAX_BODY);
-    cfg.service(web::resource("/internal/events").app_data(limit).post(create_events));
+    cfg.service(web::resource("/internal/events").post(create_events));
 }
 
-/// A list of v1 objects. Answers how many were received, saved, duplicate and invalid, once they are durable: a
-/// known message id makes a duplicate, so the same list may be sent again.
-async fn create_events(body: Bytes, ingest: Data<Ingest>) -> Result<HttpResponse, Error> {
-    let list = elements(&body, LARGEST_BATCH).map_err(|cause| match cause {
-        NotElements::TooMany(most) => Error::TooMany(most),
-        NotElements::Json(cause) => Error::Invalid(format!("expected a list of events: {cause}")),
-    })?;
-    let received = list.len();
-    let events: Vec<Prepared> = list.iter().filter_map(|text| readable(text.get())).collect();
+/// A list of v1 objects, plain or `Content-Encoding: gzip`. Answers how many were received, saved, duplicate and
+/// invalid, once they are durable: a known message id makes a duplicate, so the same list may be sent again.
+async fn create_events(
+    req: HttpRequest,
+    payload: Payload,
+    ingest: Data<Ingest>,
+) -> Result<HttpResponse, Error> {
+    let body = body::read(&req, payload, MAX_BODY).await?;
+    let read = web::block(move || read_list(&body)).await;
+    let (received, events) = read.map_err(|cause| Error::Storage(cause.to_string()))??;
     let (count, invalid) = (events.len(), received - events.len());
     ingest.count("invalid", invalid);
     let saved = ingest.store(events).await?.saved();
@@ -36,6 +37,15 @@ async fn create_events(body: Bytes, ingest: Data<Ingest>) -> Result<HttpResponse
         "received": received, "saved": saved, "duplicate": count - saved, "invalid": invalid
     });
     Ok(json(answer.to_string()))
+}
+
+/// How many elements a list has, and the events among them.
+fn read_list(body: &[u8]) -> Result<(usize, Vec<Prepared>), Error> {
+    let list = elements(body, LARGEST_BATCH).map_err(|cause| match cause {
+        NotElements::TooMany(most) => Error::TooMany(most),
+        NotElements::Json(cause) => Error::Invalid(format!("expected a list of events: {cause}")),
+    })?;
+    Ok((list.len(), list.iter().filter_map(|text| readable(text.get())).collect()))
 }
 
 /// An event, or a line in the log.

@@ -3,7 +3,9 @@
 use crate::common::Fixture;
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
+use std::io::Write;
 
 fn time(text: &str) -> Value {
     json!({ "__type__": "datetime", "datetime": text })
@@ -32,6 +34,24 @@ async fn event_is_stored_once_with_the_types_of_its_traits() {
     assert_eq!(fixture.get("/v1/events/v1").await.json(), json!([expected]));
     assert_eq!(fixture.get("/v1/events?traits=stream_id:7").await.json().as_array().unwrap().len(), 1);
     assert_eq!(post(json!({})).await.status, StatusCode::BAD_REQUEST);
+}
+
+/// It is read as every other body is, within the bound of all of them together.
+#[actix_web::test]
+async fn bodies_of_other_services_are_read_as_all_others() {
+    let fixture = Fixture::new();
+    let post = |encoding: &str, body: Vec<u8>| {
+        let encoding = ("content-encoding", encoding);
+        fixture.send(TestRequest::post().uri("/internal/events").insert_header(encoding).set_payload(body))
+    };
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(json!([verdict()]).to_string().as_bytes()).unwrap();
+    assert_eq!(post("gzip", encoder.finish().unwrap()).await.json()["saved"], 1);
+    let unknown = post("zstd", b"[]".to_vec()).await;
+    assert_eq!(unknown.json()["description"], "content encoding zstd is not supported");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&vec![b' '; (64 << 20) + 1]).unwrap();
+    assert_eq!(post("gzip", encoder.finish().unwrap()).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[actix_web::test]
