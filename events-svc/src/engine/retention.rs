@@ -4,9 +4,11 @@
 use super::Trim;
 use crate::State;
 use crate::store::{
-    Removed, StoreError, count_events, delete_generated_before, delete_oldest, find_replay_time,
+    Removed, StoreError, claim_removal, count_events, delete_generated_before, delete_oldest,
+    find_replay_time,
 };
 use chrono::{Duration as Age, NaiveDateTime};
+use diesel::Connection;
 use shared::clock::SharedClock;
 use shared::db::DbConn;
 use shared::stop::Stop;
@@ -40,7 +42,7 @@ pub async fn retain(state: State, clock: SharedClock, stop: Stop) {
     }
 }
 
-/// One small removal; answers how many events went.
+/// One small removal; answers how many events went. None when another replica is removing some.
 ///
 /// # Errors
 /// When the database fails; nothing is removed then.
@@ -52,10 +54,13 @@ pub async fn step(state: &State, clock: &SharedClock) -> Result<Removed, StoreEr
     let cutoff = cutoff.filter(|_| age > 0);
     let (most, trim) = (state.config.max_events, state.trim.clone());
     let step = move |conn: &mut DbConn| {
+        if !claim_removal(conn)? {
+            return Ok(Removed(0));
+        }
         let trimmed = trim.map_or(Ok(Removed(0)), |trim| remove_trimmed(conn, &trim, now))?;
         if trimmed == Removed(0) { remove(conn, cutoff, most) } else { Ok(trimmed) }
     };
-    state.db.write(step).await
+    state.db.write(move |conn| conn.transaction(step)).await
 }
 
 fn remove_trimmed(conn: &mut DbConn, trim: &Trim, now: NaiveDateTime) -> Result<Removed, StoreError> {

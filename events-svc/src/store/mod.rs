@@ -39,7 +39,7 @@ pub use find_flat::{count_flat_events, find_flat_event, list_flat_events};
 pub use insert::{Inserted, put_events, put_postgres_events};
 pub use prepared::{Prepared, Unstorable, prepare};
 pub use read::{FlatEvent, StoredEvent};
-pub use retention::{Removed, delete_generated_before, delete_oldest, find_replay_time};
+pub use retention::{Removed, claim_removal, delete_generated_before, delete_oldest, find_replay_time};
 pub use types::{count_events, list_event_types, list_trait_descriptions, list_trait_values};
 
 use shared::db::{Migrations, embed_migrations};

@@ -5,7 +5,7 @@ use super::{StoreError, term};
 use crate::model::TraitValue;
 use crate::schema::events;
 use chrono::NaiveDateTime;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{Connection, ExpressionMethods, QueryDsl, QueryableByName, RunQueryDsl};
 use shared::datetime::{from_micros, to_micros};
 use shared::db::{DbConn, Sql};
@@ -15,6 +15,12 @@ use std::collections::BTreeMap;
 /// How many events one step removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed(pub usize);
+
+#[derive(QueryableByName)]
+struct Claim {
+    #[diesel(sql_type = Bool)]
+    is_ours: bool,
+}
 
 #[derive(QueryableByName)]
 struct Old {
@@ -37,6 +43,17 @@ pub fn find_replay_time(conn: &mut DbConn) -> Result<Option<NaiveDateTime>, Stor
     let last = events::table.select(events::generated).order(events::id.desc()).limit(LAST);
     let times: Vec<i64> = last.load(conn)?;
     Ok(times.into_iter().min().map(from_micros))
+}
+
+/// Claims removal for the running transaction: of several replicas that find too many events, each would remove as many
+/// as are too many. `false`: another one has it; what it removes shows when it has ended.
+///
+/// # Errors
+/// When the database fails.
+pub fn claim_removal(conn: &mut DbConn) -> Result<bool, StoreError> {
+    let DbConn::Postgres(_) = conn else { return Ok(true) };
+    let claim = "SELECT pg_try_advisory_xact_lock('events'::regclass::oid::int, 0) AS is_ours";
+    Ok(load::<Claim>(conn, Sql::new(claim))?.iter().any(|claim| claim.is_ours))
 }
 
 /// Removes at most `step` events generated strictly before `cutoff`, oldest first.

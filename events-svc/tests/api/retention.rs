@@ -7,8 +7,8 @@ use events_svc::config::Config;
 use events_svc::distill::Distiller;
 use events_svc::engine::{Trim, retention_step};
 use events_svc::store::{
-    Removed, StoreError, count_events, delete_generated_before, list_event_types, prepare, put_events,
-    put_postgres_events,
+    Removed, StoreError, claim_removal, count_events, delete_generated_before, delete_oldest,
+    list_event_types, prepare, put_events, put_postgres_events,
 };
 use serde_json::json;
 use shared::clock::SharedClock;
@@ -47,6 +47,40 @@ async fn the_oldest_go_when_there_are_too_many() {
     assert_eq!(removed(&fixture).await, 1);
     assert_eq!(fixture.get("/v1/events/a").await.status, 404);
     assert_eq!(removed(&fixture).await, 0);
+}
+
+/// While one replica removes what is too much, another would find as many, and remove the next ones.
+#[actix_web::test]
+async fn of_two_replicas_one_removes_what_is_too_much() {
+    let config = Config { max_events: 2, ..Config::default() };
+    let fixture = Fixture::with(config, Distiller::builtin().unwrap());
+    fixture.store(&[at("a", "t", 4), at("b", "t", 3), at("c", "t", 2), at("d", "t", 1)]).await;
+    let db = fixture.database.db.clone();
+    if matches!(db.target(), shared::db::Target::Sqlite { .. }) {
+        return; // One writer at a time: the second finds what the first has left.
+    }
+    let (has_removed, removal) = tokio::sync::oneshot::channel();
+    let (go_on, may_commit) = std::sync::mpsc::channel::<()>();
+    let first = db.write(move |conn| {
+        conn.transaction(|conn| {
+            assert!(claim_removal(conn)?);
+            let removed = delete_oldest(conn, 1)?;
+            has_removed.send(removed).unwrap();
+            may_commit.recv().unwrap();
+            Ok::<_, StoreError>(())
+        })
+    });
+    let second = async {
+        assert_eq!(removal.await.unwrap(), Removed(1));
+        let removed = removed(&fixture).await;
+        go_on.send(()).unwrap();
+        removed
+    };
+    let (first, second) = tokio::join!(first, second);
+    first.unwrap();
+    assert_eq!(second, 0, "the other has it");
+    assert_eq!((removed(&fixture).await, removed(&fixture).await), (1, 0));
+    assert_eq!(fixture.get("/v1/events/c").await.status, 200);
 }
 
 /// Stores events of these ages in seconds, and lets them be trimmed as the settings say until nothing more goes; the ids
