@@ -57,10 +57,10 @@ async fn read_feed(
         let read = db.read(move |conn| {
             Ok::<_, Error>((store::list_feed(conn, after, limit, PIECE_BYTES)?, store::find_newest_id(conn)?))
         });
-        let (feed, newest) = read.await?;
-        lag.note(feed.events.last().map_or(after, |event| event.cursor), newest);
-        if !feed.events.is_empty() || Instant::now() >= deadline {
-            return Ok(answer(after, &feed));
+        let (events, newest) = read.await?;
+        lag.note(events.last().map_or(after, |event| event.cursor), newest);
+        if !events.is_empty() || Instant::now() >= deadline {
+            return Ok(answer(after, &events));
         }
         let pause = deadline.min(Instant::now() + POLL);
         // Woken by a commit of this process, or after the pause to look for those of others.
@@ -68,10 +68,10 @@ async fn read_feed(
     }
 }
 
-fn answer(after: Cursor, feed: &store::Feed) -> HttpResponse {
-    let last = feed.events.last().map_or(after, |event| event.cursor);
+fn answer(after: Cursor, events: &[FeedEvent]) -> HttpResponse {
+    let last = events.last().map_or(after, |event| event.cursor);
     let mut body = format!("{{\"cursor\":\"{last}\",\"events\":[");
-    for (place, FeedEvent { cursor, members, is_emitted }) in feed.events.iter().enumerate() {
+    for (place, FeedEvent { cursor, members, is_emitted }) in events.iter().enumerate() {
         let comma = if place > 0 { "," } else { "" };
         let mark = if *is_emitted { ",\"emitted\":true" } else { "" };
         body.push_str(&format!("{comma}{{\"cursor\":\"{cursor}\",\"event\":{{{members}}}{mark}}}"));

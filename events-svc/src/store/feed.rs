@@ -14,13 +14,6 @@ use shared::db::{DbConn, DbError, SETTLED, Sql, continue_order, load_piece};
 /// the thousand.
 const FIRST_ROWS: usize = 128;
 
-/// A piece of the feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feed {
-    /// Its events.
-    pub events: Vec<FeedEvent>,
-}
-
 /// An event of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedEvent {
@@ -59,7 +52,12 @@ struct Row {
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize, bytes: usize) -> Result<Feed, StoreError> {
+pub fn list_feed(
+    conn: &mut DbConn,
+    after: Cursor,
+    limit: usize,
+    bytes: usize,
+) -> Result<Vec<FeedEvent>, StoreError> {
     let (mut events, mut left, mut rows, mut after) = (Vec::<FeedEvent>::new(), bytes, FIRST_ROWS, after);
     loop {
         let asked = rows.min(limit.saturating_sub(events.len()));
@@ -68,7 +66,7 @@ pub fn list_feed(conn: &mut DbConn, after: Cursor, limit: usize, bytes: usize) -
         left = left.saturating_sub(piece.rows.iter().map(|row| row.members.len()).sum());
         events.extend(piece.rows.into_iter().map(FeedEvent::from));
         if is_end || events.len() >= limit {
-            return Ok(Feed { events });
+            return Ok(events);
         }
         after = events.last().map_or(after, |event| event.cursor);
         rows = rows.saturating_mul(4);

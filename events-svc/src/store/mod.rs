@@ -33,7 +33,7 @@ pub use dead_letters::{
     delete_oldest_dead_letters, find_dead_letter, last_dead_letter, list_dead_letters, put_dead_letters,
     read_dead_letters,
 };
-pub use feed::{Feed, FeedEvent, continue_feed, feed_end, find_newest_id, list_feed};
+pub use feed::{FeedEvent, continue_feed, feed_end, find_newest_id, list_feed};
 pub use find::{find_by_id, find_event, list_events};
 pub use find_flat::{count_flat_events, find_flat_event, list_flat_events};
 pub use insert::{Inserted, put_events, put_postgres_events};

@@ -49,7 +49,7 @@ async fn a_row_committed_late_is_not_lost() {
     let (slow, fast) = (batch("slow"), batch("fast"));
     let db = fixture.database.db.clone();
     let read = |conn: &mut DbConn, after| {
-        let events = list_feed(conn, after, 10, PIECE_BYTES).unwrap().events;
+        let events = list_feed(conn, after, 10, PIECE_BYTES).unwrap();
         let ids: Vec<String> =
             events.iter().map(|event| event.members.contains("slow").to_string()).collect();
         (ids, events.last().map_or(after, |event| event.cursor))

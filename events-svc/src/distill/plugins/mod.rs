@@ -1,8 +1,7 @@
 //! Trait plugins: small converters between the matches of a trait's paths and its value.
 //!
 //! The built-in ones are those of the two originals. Winchester's `distiller_trait_plugins` named Python
-//! classes; here it can give the built-in ones other names, and a program that embeds this library adds its
-//! own with [`Plugins::register`].
+//! classes; here it can give the built-in ones other names.
 
 mod bitfield;
 mod map;
@@ -99,11 +98,6 @@ impl Plugins {
 
     fn of(plugins: &[(&str, Factory)]) -> Self {
         Self(plugins.iter().map(|(name, factory)| ((*name).to_owned(), Plugin::Known(*factory))).collect())
-    }
-
-    /// Adds a plugin, or replaces the one of this name.
-    pub fn register(&mut self, name: &str, factory: Factory) {
-        self.0.insert(name.to_owned(), Plugin::Known(factory));
     }
 
     /// Gives a Python class a name, as `distiller_trait_plugins` does. The classes of the originals are

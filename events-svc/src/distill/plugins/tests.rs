@@ -158,18 +158,3 @@ fn classes_of_the_originals_can_be_renamed_and_foreign_ones_are_refused_in_use()
         "d.yaml:1: plugin own for trait t is the Python class acme.plugins:Own, which does not run here"
     );
 }
-
-#[test]
-fn own_plugins_can_be_registered() {
-    #[derive(Debug)]
-    struct Count;
-    impl TraitPlugin for Count {
-        fn trait_values(&self, matches: &[Match]) -> Vec<Value> {
-            vec![matches.len().into()]
-        }
-    }
-    let mut plugins = Plugins::stackdistiller();
-    plugins.register("count", |_| Ok(Box::new(Count)));
-    let found = made(&plugins, "count").unwrap().trait_values(&matches(&[("a", json!(1)), ("b", json!(2))]));
-    assert_eq!(found, [json!(2)]);
-}
