@@ -6,7 +6,7 @@ use super::tally::Tally;
 use super::ticker::Ticker;
 use super::{Fleet, Plan};
 use crate::executor::{Diagnostic, Event};
-use crate::script::scan;
+use crate::script::{Scan, scan};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,10 @@ pub(super) async fn drive(
     subject: &str,
     hub: &Hub,
 ) -> Ending {
+    let scan = match scan(&plan.script, plan.dialect) {
+        Ok(scan) => scan,
+        Err(excess) => return Ending::Refused(excess.to_string()),
+    };
     let (sender, mut news) = mpsc::channel(NEWS);
     let job = plan.job(u64::try_from(interval.as_millis()).unwrap_or(1000), subject);
     let mut servers = JoinSet::new();
@@ -64,7 +68,7 @@ pub(super) async fn drive(
         }
     }
     drop(sender);
-    let mut run = Run::new(plan, interval, hub);
+    let mut run = Run::new(plan, &scan, interval, hub);
     loop {
         let next = tokio::time::timeout_at(run.ticker.deadline(), news.recv()).await;
         match next {
@@ -93,12 +97,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &Plan, interval: Duration, hub: &'a Hub) -> Self {
-        let scan = scan(&plan.script, plan.dialect);
+    fn new(plan: &Plan, scan: &Scan, interval: Duration, hub: &'a Hub) -> Self {
         let printed = scan.aggregations.iter().filter(|aggregation| aggregation.is_printed);
         Self {
             ticker: Ticker::new(plan.servers.len(), interval, Instant::now()),
-            tally: Tally::new(&scan),
+            tally: Tally::new(scan),
             printed: printed.map(|aggregation| aggregation.name.clone()).collect(),
             lines: Vec::new(),
             lost: 0,

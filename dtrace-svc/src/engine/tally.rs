@@ -157,7 +157,7 @@ mod tests {
     use crate::script::{Dialect, scan};
 
     fn tally(script: &str) -> Tally {
-        Tally::new(&scan(script, Dialect::Bpftrace))
+        Tally::new(&scan(script, Dialect::Bpftrace).unwrap())
     }
 
     fn add(tally: &mut Tally, name: &str, keys: &[&str], reading: Reading) {

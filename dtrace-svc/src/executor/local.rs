@@ -1,7 +1,7 @@
 //! This machine's executors behind one door: which of them runs a script.
 
 use super::{Bpftrace, Capability, Diagnostic, Dtrace, Executor, Job, Limits, Simulated, Tracing};
-use crate::script::{Dialect, guard};
+use crate::script::{Dialect, guard, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
 use shared::clock::SharedClock;
@@ -164,6 +164,8 @@ impl Executor for Local {
     fn check<'a>(&'a self, script: &'a str, dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
         async move {
             self.refuse(script, dialect).await?;
+            // At a start the tracer's own executor does this.
+            scan(script, dialect)?;
             let checked = self.executor(dialect).check(script, dialect).await;
             checked.map_err(|refused| self.explain(refused, script))
         }

@@ -22,7 +22,7 @@ pub use process::Limits;
 pub use remote::{Remote, SUBJECT};
 pub use simulated::Simulated;
 
-use crate::script::{Dialect, Kind};
+use crate::script::{Dialect, Excess, Kind};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -121,6 +121,12 @@ impl Diagnostic {
     #[must_use]
     pub fn temporary(text: impl Into<String>) -> Self {
         Self { is_temporary: true, ..Self::new(text) }
+    }
+}
+
+impl From<Excess> for Diagnostic {
+    fn from(excess: Excess) -> Self {
+        Self::new(excess.to_string())
     }
 }
 

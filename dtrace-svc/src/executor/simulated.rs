@@ -67,7 +67,7 @@ impl Executor for Simulated {
             let interval = i64::try_from(job.interval_millis).unwrap_or(1000).max(1);
             let interval = chrono::Duration::milliseconds(interval);
             let run = Run {
-                aggregations: scan(&job.script, job.dialect).aggregations,
+                aggregations: scan(&job.script, job.dialect)?.aggregations,
                 seed: self.seed ^ hash(&job.script),
                 next: self.clock.now() + interval,
                 clock: self.clock.clone(),

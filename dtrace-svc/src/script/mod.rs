@@ -9,7 +9,7 @@ mod scan;
 pub use fill::{fill, variables};
 pub use filter::{Filter, FilterError};
 pub use guard::{Forbidden, guard};
-pub use scan::{Aggregation, Kind, Scan, scan};
+pub use scan::{Aggregation, Excess, Kind, Scan, scan};
 
 use serde::{Deserialize, Serialize};
 

@@ -3,6 +3,7 @@
 //! This reads words, not grammar: a script that the tracer refuses may scan as anything.
 
 use super::Dialect;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 /// How figures of one aggregation go together, over ticks and over servers.
@@ -53,37 +54,96 @@ impl Scan {
     }
 }
 
-/// Looks through `script`.
-#[must_use]
-pub fn scan(script: &str, dialect: Dialect) -> Scan {
+/// Most maps of one script.
+const MAX_MAPS: usize = 1000;
+
+/// Most keys of one map.
+const MAX_KEYS: usize = 64;
+
+/// What a script has too much of to be looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// Maps.
+    #[error("the script has more than {} maps", MAX_MAPS)]
+    Maps,
+    /// Keys of one map.
+    #[error("the script has a map with more than {} keys", MAX_KEYS)]
+    Keys,
+}
+
+/// Looks through `script`, once from its begin to its end: nobody but its author has seen it yet, and it may be long.
+///
+/// # Errors
+/// [`Excess`].
+pub fn scan(script: &str, dialect: Dialect) -> Result<Scan, Excess> {
     let code = blank(script, dialect);
-    let mut uses: Vec<Use> = Vec::new();
-    let mut calls: Vec<&str> = Vec::new();
-    let mut rest = code.as_str();
-    let mut word = "";
+    let mut reader = Reader::default();
+    let (mut rest, mut word) = (code.as_str(), "");
     while let Some(c) = rest.chars().next() {
-        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let length = if is_word(c) { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { c.len_utf8() };
+        let length = if is_word(c) { word_length(rest) } else { c.len_utf8() };
         let (token, after) = rest.split_at(length);
+        rest = after;
         match c {
-            '(' => calls.push(std::mem::take(&mut word)),
-            ')' => drop(calls.pop()),
-            '@' => uses.push(Use::read(code.as_str(), after, &calls)),
-            c if is_word(c) => word = token,
-            c if !c.is_whitespace() => word = "",
+            '(' | '[' | '{' => reader.open(c, word),
+            ')' | ']' | '}' => reader.close(rest),
+            ',' => reader.comma()?,
+            '@' => {
+                let before = code.get(..code.len() - rest.len() - c.len_utf8()).unwrap_or_default();
+                rest = reader.map(before, rest)?;
+            }
             _ => (),
         }
-        rest = after;
+        if is_word(c) {
+            word = token;
+        } else if !c.is_whitespace() {
+            word = "";
+        }
     }
-    gather(&uses)
+    Ok(reader.end())
+}
+
+/// What is read so far.
+#[derive(Default)]
+struct Reader<'a> {
+    /// By name without the `@`, in the order in which they appear.
+    maps: IndexMap<&'a str, Map>,
+    /// From the outermost.
+    open: Vec<Open>,
+    /// How many of them are calls of `print`, and of `delete`: asked at every map, however deep it stands.
+    prints: usize,
+    deletes: usize,
+}
+
+/// What the places of a map tell together.
+#[derive(Default)]
+struct Map {
+    keys: usize,
+    /// By the first place that aggregates.
+    aggregated: Option<Kind>,
+    is_counted: bool,
+    is_variable: bool,
+    is_printed: bool,
+}
+
+/// A bracket that is open.
+enum Open {
+    /// Of a call of `print` or `printa`.
+    Print,
+    /// Of a call of `delete`.
+    Delete,
+    /// Of a map's keys.
+    Keys(Use),
+    /// Any other.
+    Other,
 }
 
 /// One place where a map stands.
 struct Use {
-    name: String,
+    /// Its number among the maps.
+    map: usize,
     keys: usize,
+    /// What stands before it and around it tells.
     role: Role,
-    is_printed: bool,
 }
 
 /// What a place says about the map.
@@ -99,34 +159,109 @@ enum Role {
     Read,
 }
 
-impl Use {
-    /// Reads a map whose `@` ends where `after` begins; `calls` are the functions it stands inside of.
-    fn read(code: &str, after: &str, calls: &[&str]) -> Self {
-        let name_end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-        let (name, mut rest) = after.split_at(name_end);
-        let mut keys = 0;
-        if let Some(inner) = rest.trim_start().strip_prefix('[') {
-            (keys, rest) = count_keys(inner);
-        }
-        let before =
-            code.len().checked_sub(after.len() + 1).and_then(|at| code.get(..at)).unwrap_or_default();
-        let is_counted_before = before.ends_with("++");
-        let is_in = |names: &[&str]| calls.iter().any(|call| names.contains(call));
-        let role = match role(rest.trim_start()) {
-            Role::Read if is_counted_before => Role::Counted,
-            Role::Read if is_in(&["delete"]) || before.ends_with("--") => Role::Variable,
-            told @ (Role::Read | Role::Aggregated(_) | Role::Counted | Role::Variable) => told,
-        };
-        Self { name: format!("@{name}"), keys, role, is_printed: is_in(&["print", "printa"]) }
+impl<'a> Reader<'a> {
+    fn open(&mut self, bracket: char, word: &str) {
+        self.open.push(match (bracket, word) {
+            ('(', "print" | "printa") => {
+                self.prints += 1;
+                Open::Print
+            }
+            ('(', "delete") => {
+                self.deletes += 1;
+                Open::Delete
+            }
+            _ => Open::Other,
+        });
     }
+
+    /// Closes the innermost bracket, of whatever form; `rest` follows it.
+    fn close(&mut self, rest: &str) {
+        match self.open.pop() {
+            Some(Open::Print) => self.prints -= 1,
+            Some(Open::Delete) => self.deletes -= 1,
+            Some(Open::Keys(place)) => self.note(&place, rest),
+            Some(Open::Other) | None => (),
+        }
+    }
+
+    fn comma(&mut self) -> Result<(), Excess> {
+        if let Some(Open::Keys(place)) = self.open.last_mut() {
+            if place.keys == MAX_KEYS {
+                return Err(Excess::Keys);
+            }
+            place.keys += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads a map whose `@` ends where `after` begins; what follows its name, and the bracket of its keys, comes back.
+    fn map(&mut self, before: &str, after: &'a str) -> Result<&'a str, Excess> {
+        let (name, rest) = after.split_at(word_length(after));
+        let entry = self.maps.entry(name);
+        let map = entry.index();
+        if map == MAX_MAPS {
+            return Err(Excess::Maps);
+        }
+        entry.or_default().is_printed |= self.prints > 0;
+        let role = match () {
+            () if before.ends_with("++") => Role::Counted,
+            () if self.deletes > 0 || before.ends_with("--") => Role::Variable,
+            () => Role::Read,
+        };
+        let Some(inner) = rest.trim_start().strip_prefix('[') else {
+            self.note(&Use { map, keys: 0, role }, rest);
+            return Ok(rest);
+        };
+        self.open.push(Open::Keys(Use { map, keys: 1, role }));
+        Ok(inner)
+    }
+
+    /// Notes a place, which `rest` follows.
+    fn note(&mut self, place: &Use, rest: &str) {
+        let Some((_, map)) = self.maps.get_index_mut(place.map) else { return };
+        map.keys = map.keys.max(place.keys);
+        let after = role(rest.trim_start());
+        match if after == Role::Read { place.role } else { after } {
+            Role::Aggregated(kind) => map.aggregated = map.aggregated.or(Some(kind)),
+            Role::Counted => map.is_counted = true,
+            Role::Variable => map.is_variable = true,
+            Role::Read => (),
+        }
+    }
+
+    /// What the places come to. A map is an aggregation when it is aggregated into, when it is only ever counted up, or
+    /// when the script prints it.
+    fn end(mut self) -> Scan {
+        while !self.open.is_empty() {
+            self.close("");
+        }
+        let mut scan = Scan::default();
+        for (name, map) in self.maps {
+            let is_counter = map.is_counted && !map.is_variable;
+            let printed = map.is_printed.then_some(Kind::Last);
+            if let Some(kind) = map.aggregated.or(is_counter.then_some(Kind::Sum)).or(printed) {
+                let (keys, is_printed) = (map.keys, map.is_printed);
+                scan.aggregations.push(Aggregation { name: format!("@{name}"), kind, keys, is_printed });
+            }
+        }
+        scan
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Bytes of the word at the start.
+fn word_length(rest: &str) -> usize {
+    rest.find(|c| !is_word(c)).unwrap_or(rest.len())
 }
 
 /// What follows a map tells what is done with it.
 fn role(rest: &str) -> Role {
     if let Some(value) = rest.strip_prefix('=').filter(|value| !value.starts_with('=')) {
         let value = value.trim_start();
-        let end = value.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(value.len());
-        let (function, arguments) = value.split_at(end);
+        let (function, arguments) = value.split_at(word_length(value));
         let kind = kind_of(function).filter(|_| arguments.trim_start().starts_with('('));
         return kind.map_or(Role::Variable, Role::Aggregated);
     }
@@ -148,46 +283,6 @@ fn kind_of(function: &str) -> Option<Kind> {
         "hist" | "lhist" | "quantize" | "lquantize" | "llquantize" => Kind::Histogram,
         _ => return None,
     })
-}
-
-/// Puts the places together. A map is an aggregation when it is aggregated into, when it is only ever counted up,
-/// or when the script prints it.
-fn gather(uses: &[Use]) -> Scan {
-    let mut scan = Scan::default();
-    for Use { name, .. } in uses {
-        if scan.find(name).is_some() {
-            continue;
-        }
-        let same = || uses.iter().filter(|other| other.name == *name);
-        let aggregated = same().find_map(|one| match one.role {
-            Role::Aggregated(kind) => Some(kind),
-            Role::Counted | Role::Variable | Role::Read => None,
-        });
-        let is_counter =
-            same().any(|one| one.role == Role::Counted) && !same().any(|one| one.role == Role::Variable);
-        let is_printed = same().any(|one| one.is_printed);
-        let kind = aggregated.or(is_counter.then_some(Kind::Sum)).or(is_printed.then_some(Kind::Last));
-        if let Some(kind) = kind {
-            let keys = same().map(|one| one.keys).max().unwrap_or(0);
-            scan.aggregations.push(Aggregation { name: name.clone(), kind, keys, is_printed });
-        }
-    }
-    scan
-}
-
-/// Counts the keys up to the closing bracket; what follows it comes back.
-fn count_keys(inner: &str) -> (usize, &str) {
-    let (mut depth, mut keys) = (0_usize, 1);
-    for (at, c) in inner.char_indices() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ']' if depth == 0 => return (keys, inner.get(at + 1..).unwrap_or_default()),
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => keys += 1,
-            _ => (),
-        }
-    }
-    (keys, "")
 }
 
 /// The script with blanks for its comments and an `s` for every text, so that neither is taken for code.
@@ -232,7 +327,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn found(script: &str, dialect: Dialect) -> Vec<(String, Kind, usize, bool)> {
-        let all = scan(script, dialect).aggregations.into_iter();
+        let all = scan(script, dialect).unwrap().aggregations.into_iter();
         all.map(|one| (one.name, one.kind, one.keys, one.is_printed)).collect()
     }
 
@@ -300,6 +395,59 @@ mod tests {
         assert_eq!(found(script, Dialect::Bpftrace), []);
         // D has no comments to the end of the line.
         assert_eq!(found("// @b = count();", Dialect::D), [one("@b", Kind::Sum, 0, false)]);
+    }
+
+    #[test]
+    fn a_map_that_stands_deep_is_found() {
+        let deep = format!(
+            "{}@a++{}; print({}@b{});",
+            "(".repeat(500),
+            ")".repeat(500),
+            "[".repeat(500),
+            "]".repeat(500)
+        );
+        let expected = [one("@a", Kind::Sum, 0, false), one("@b", Kind::Last, 0, true)];
+        assert_eq!(found(&deep, Dialect::D), expected);
+        // A bracket that nobody closes.
+        assert_eq!(found("@c[1, ++@d[", Dialect::D), [one("@d", Kind::Sum, 1, false)]);
+    }
+
+    #[test]
+    fn more_maps_or_keys_than_are_looked_after_are_refused() {
+        let maps = |count: usize| (0..count).map(|map| format!("@a{map}++; @a0++; ")).collect::<String>();
+        assert_eq!(found(&maps(1000), Dialect::D).len(), 1000);
+        assert_eq!(scan(&maps(1001), Dialect::D), Err(Excess::Maps));
+        let keys = |count: usize| format!("@a[{}]++", vec!["f(1, 2)"; count].join(","));
+        assert_eq!(found(&keys(64), Dialect::D), [one("@a", Kind::Sum, 64, false)]);
+        assert_eq!(scan(&keys(65), Dialect::D), Err(Excess::Keys));
+        assert_eq!(Excess::Maps.to_string(), "the script has more than 1000 maps");
+        assert_eq!(Excess::Keys.to_string(), "the script has a map with more than 64 keys");
+    }
+
+    #[test]
+    fn a_long_script_is_looked_through_in_time() {
+        let repeated = |part: &str| part.repeat((1 << 17) / part.len());
+        let twice = |first: &str, second: &str| repeated(first) + &repeated(second);
+        for script in [
+            repeated("@["),
+            repeated("@[)"),
+            repeated("@[1]"),
+            repeated("print(@a[1 "),
+            repeated("@ = "),
+            repeated("/*"),
+            repeated("\"\\"),
+            twice("(", "@"),
+            twice("[", "@]"),
+            twice("delete(", "@a)"),
+            twice("@", " "),
+        ] {
+            let began = std::time::Instant::now();
+            assert!(scan(&script, Dialect::Bpftrace).is_ok() && scan(&script, Dialect::D).is_ok());
+            assert!(began.elapsed().as_secs() < 10, "{:?}: {:?}", script.get(..10), began.elapsed());
+        }
+        let maps: String = (0..100_000).map(|map| format!("@a{map}++;")).collect();
+        assert_eq!(scan(&maps, Dialect::D), Err(Excess::Maps));
+        assert_eq!(scan(&format!("@[{}", repeated("1,")), Dialect::D), Err(Excess::Keys));
     }
 
     proptest! {

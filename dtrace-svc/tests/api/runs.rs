@@ -148,6 +148,25 @@ async fn a_run_that_cannot_start_is_a_4xx() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_script_with_more_maps_or_keys_than_are_looked_after_is_refused_as_by_a_tracer() {
+    let server = Server::simulated();
+    let keys = format!("BEGIN {{ @n[{}] = count(); }}", ["1"; 65].join(","));
+    let maps: String = (0..=1000).map(|map| format!("@a{map} = count(); ")).collect();
+    for (text, error) in [
+        (keys, "the script has a map with more than 64 keys"),
+        (format!("BEGIN {{ {maps} }}"), "the script has more than 1000 maps"),
+    ] {
+        let checked = server.call("POST", "/dtrace?check=1").json(&json!({"name": "n", "script": text}));
+        let checked = checked.send().await;
+        assert_eq!((checked.status.as_u16(), checked.json()), (422, json!({ "error": error })));
+        let uuid = script(&server, &text).await;
+        let run = server.call("POST", &format!("/dtrace/{uuid}/runs")).send().await;
+        assert_eq!((run.status.as_u16(), run.json()), (422, json!({ "error": error })));
+        assert_eq!(ended(&server, &uuid).await[0]["outcome"], json!(format!("refused: {error}")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_many_runs_are_429() {
     let runs = RunLimits { max_runs: 0, ..fast().runs };
     let server = Server::with(Config { executor: Setting::Simulated, runs, ..fast() });

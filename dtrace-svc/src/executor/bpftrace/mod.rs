@@ -94,7 +94,7 @@ impl Executor for Bpftrace {
 
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
         async move {
-            let scan = scan(&job.script, Dialect::Bpftrace);
+            let scan = scan(&job.script, Dialect::Bpftrace)?;
             // Nothing that a script prints can be taken for the end of a tick.
             let mark = format!("quintet-tick-{}", uuid::Uuid::new_v4().simple());
             let script = complete(&job.script, &scan, job.interval_millis, &mark);
@@ -146,7 +146,7 @@ mod tests {
     fn aggregations_that_the_script_does_not_print_are_printed_and_emptied() {
         let script =
             "BEGIN { @a = count(); @b[1] = hist(1); @c = sum(1); @s[tid] = 1; delete(@s[tid]); print(@c); }";
-        let completed = complete(script, &scan(script, Dialect::Bpftrace), 1000, "M");
+        let completed = complete(script, &scan(script, Dialect::Bpftrace).unwrap(), 1000, "M");
         let expected =
             "\ninterval:ms:1000 { print(@a); clear(@a); print(@b); clear(@b); printf(\"M\\n\"); }\n";
         assert_eq!(completed, format!("{script}{expected}"));

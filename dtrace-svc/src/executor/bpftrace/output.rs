@@ -154,7 +154,7 @@ mod tests {
                           @sym[usym(1)] = count(); @l = lhist(1, 0, 10, 3); @state[tid] = 1; }";
 
     fn read(line: &str) -> Vec<Event> {
-        Output::new(scan(SCRIPT, Dialect::Bpftrace), "quintet-tick-1".into()).read(line)
+        Output::new(scan(SCRIPT, Dialect::Bpftrace).unwrap(), "quintet-tick-1".into()).read(line)
     }
 
     fn sample(name: &str, keys: &[&str], reading: Reading) -> Event {

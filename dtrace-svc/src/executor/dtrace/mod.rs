@@ -100,7 +100,7 @@ impl Executor for Dtrace {
 
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
         async move {
-            let scan = scan(&job.script, Dialect::D);
+            let scan = scan(&job.script, Dialect::D)?;
             let mark = format!("quintet-{}", uuid::Uuid::new_v4().simple());
             let script = complete(&job.script, &scan, job.interval_millis, &mark);
             let mut tables = Tables::new(scan, mark);
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_script_is_completed_by_a_start_and_a_tick() {
         let script = "syscall:::entry { @n[execname] = count(); @p = sum(1); printa(@p); }";
-        let completed = complete(script, &scan(script, Dialect::D), 1000, "M");
+        let completed = complete(script, &scan(script, Dialect::D).unwrap(), 1000, "M");
         let expected = "\nBEGIN { printf(\"M started\\n\"); }\n\
                         tick-1000ms { printf(\"M @n\\n\"); printa(@n); trunc(@n); printf(\"M tick\\n\"); }\n";
         assert_eq!(completed, format!("{script}{expected}"));

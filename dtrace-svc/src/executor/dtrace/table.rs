@@ -152,7 +152,7 @@ mod tests {
     fn tables() -> Tables {
         let script = "BEGIN { @q[execname] = quantize(1); @l = lquantize(1, 0, 100, 10); @n[pid, execname] = count(); \
                       @all = sum(1); }";
-        Tables::new(scan(script, Dialect::D), "M".into())
+        Tables::new(scan(script, Dialect::D).unwrap(), "M".into())
     }
 
     fn read(text: &str) -> Vec<Event> {
