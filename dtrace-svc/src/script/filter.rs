@@ -38,7 +38,7 @@ pub enum Filter {
     Any(Vec<Self>),
     /// The left side, the comparison, the value.
     Compare(Term, &'static str, Operand),
-    /// Text as it came.
+    /// An expression as it came.
     Custom(String),
 }
 
@@ -122,9 +122,68 @@ impl Filter {
             Self::Compare(term, comparison, operand) => {
                 Ok(format!("{}{comparison}{}", term.write(dialect)?, operand.write()))
             }
-            Self::Custom(text) => Ok(text.clone()),
+            Self::Custom(text) if is_comparison(text) => Ok(text.clone()),
+            // Whatever binds weaker than what stands beside it.
+            Self::Custom(text) => Ok(format!("({text})")),
         }
     }
+}
+
+/// Whether a text compares two words, or is one: nothing in it can bind weaker than `&&`.
+fn is_comparison(text: &str) -> bool {
+    let is_word = |word: &str| {
+        let word = word.trim();
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let (left, rest) = text.split_at(text.find(['=', '!', '<', '>']).unwrap_or(text.len()));
+    // The longest: `<=` begins as `<` does.
+    let comparison = COMPARISONS.into_iter().filter(|one| rest.starts_with(one)).max_by_key(|one| one.len());
+    match comparison.and_then(|comparison| rest.strip_prefix(comparison)) {
+        Some(right) => is_word(left) && is_word(right),
+        None => rest.is_empty() && is_word(left),
+    }
+}
+
+/// Whether a text is closed in itself: brackets put around it hold all of it. Quoted texts, and characters of D, may
+/// hold anything; an expression has neither comments nor statements nor directives.
+fn is_closed(text: &str) -> bool {
+    let (mut open, mut chars) = (Vec::new(), text.chars().peekable());
+    while let Some(c) = chars.next() {
+        let is_fine = match c {
+            '(' => {
+                open.push(')');
+                true
+            }
+            '[' => {
+                open.push(']');
+                true
+            }
+            ')' | ']' => open.pop() == Some(c),
+            '"' | '\'' => skip_quoted(&mut chars, c),
+            '/' => !matches!(chars.peek(), Some('/' | '*')),
+            '*' => chars.peek() != Some(&'/'),
+            '{' | '}' | ';' | '#' | '\\' => false,
+            other => !other.is_control(),
+        };
+        if !is_fine {
+            return false;
+        }
+    }
+    open.is_empty()
+}
+
+/// Skips what is quoted, and the quote that ends it; whether there is one.
+fn skip_quoted(chars: &mut impl Iterator<Item = char>, quote: char) -> bool {
+    while let Some(c) = chars.next() {
+        let escaped = if c == '\\' { chars.next() } else { None };
+        if c == quote {
+            return true;
+        }
+        if c.is_control() || escaped.is_some_and(char::is_control) {
+            return false;
+        }
+    }
+    false
 }
 
 impl Term {
@@ -228,6 +287,7 @@ impl Reader {
         match text {
             _ if !self.may_be_custom => Err(FilterError::Custom),
             text if text.contains('\0') || text.trim().is_empty() => Err(invalid("custom: no text")),
+            text if !is_closed(text) => Err(invalid("custom: expected one expression, closed in itself")),
             text => Ok(Filter::Custom(text.to_owned())),
         }
     }
@@ -323,6 +383,58 @@ mod tests {
     }
 
     #[test]
+    fn custom_conditions_stay_in_their_place() {
+        let confined = |text: &str| {
+            let wanted = Filter::parse(&json!([["custom", text]]), true).unwrap().unwrap();
+            Filter::All(vec![Filter::zones(&["x".into()]), wanted]).write(Dialect::D).unwrap()
+        };
+        for text in ["a==1", "1", "uid", " ppid != 7 ", "arg0<=0x1f"] {
+            assert_eq!(confined(text), format!(r#"(zonename=="x"&&{text})"#));
+        }
+        for text in [
+            "a==1||b==2",
+            "a==1^^b==2",
+            "a?b:c",
+            "a=1",
+            "a,b",
+            "a==b==c",
+            "a<b==c",
+            "a|b",
+            "self->t",
+            "execname == \"a)||(b\"",
+            "arg0 == ')'",
+            "x == \"\\\")||(\"",
+            "(a || b[1]) && c",
+        ] {
+            assert_eq!(confined(text), format!(r#"(zonename=="x"&&({text}))"#));
+        }
+        assert_eq!(written(json!([["custom", "a||b"]])).unwrap(), "(a||b)");
+    }
+
+    #[test]
+    fn custom_conditions_that_are_not_closed_in_themselves_are_refused() {
+        for text in [
+            "a==1)||(b==2",
+            "(a==1",
+            "a[1)",
+            "a==1 /* ",
+            "*/ a",
+            "a // b",
+            "a==\"x",
+            "a=='",
+            "\"\\\")||(b",
+            "1/ { exit(0); } BEGIN /1",
+            "a; b",
+            "a\n#pragma D option destructive\n",
+            "a == \"\n\"",
+            "\\",
+        ] {
+            let refused = Filter::parse(&json!([["custom", text]]), true);
+            assert_eq!(refused, Err(invalid("custom: expected one expression, closed in itself")), "{text}");
+        }
+    }
+
+    #[test]
     fn malformed_filters_are_refused() {
         let deep = (0..40).fold(json!(["pid", 1]), |inner, _| json!({ "and": [inner] }));
         let many = Value::from(vec![json!(["pid", 1]); 257]);
@@ -374,6 +486,15 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever passes, the bracket before it is closed by the one after it.
+        #[test]
+        fn whatever_a_custom_condition_is_it_stays_in_its_brackets(text in "[a=|()\\[\\]\"'/*\\\\ ]{1,12}") {
+            if is_closed(&text) && !text.trim().is_empty() {
+                let (closed, open) = (format!("({text})"), format!("({text}"));
+                prop_assert!(is_closed(&closed) && !is_closed(&open));
+            }
+        }
+
         #[test]
         fn whatever_the_text_it_stays_one_literal(text in "[a\"\\\\/*|&= $]{0,20}") {
             let filter = written(json!([["execname", text]])).unwrap();

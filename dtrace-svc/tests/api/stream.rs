@@ -187,6 +187,24 @@ async fn machines_become_a_zone_filter_and_a_script_without_a_place_for_it_is_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stored_custom_condition_stays_within_the_machines_of_the_run() {
+    let server = Server::simulated();
+    let config = json!({"filter": [["custom", "a==1||b==2"]]});
+    let body = json!({"name": "n", "script": "BEGIN $filter$ { @n = count(); }", "config": config});
+    let uuid = server.create(body).await;
+    let mut socket = server.socket(&uuid).await;
+    socket.send_json(&json!({"vms": ["vm1"]})).await;
+    socket.json().await;
+    let runs = server.call("GET", &format!("/dtrace/{uuid}/runs")).send().await.json();
+    let path = format!("/dtrace/{uuid}/runs/{}", runs[0]["run"].as_str().unwrap());
+    let run = server.call("GET", &path).send().await.json();
+    assert_eq!(run["program"], r#"BEGIN /(zonename=="vm1"&&(a==1||b==2))/ { @n = count(); }"#);
+    socket.send_json(&json!({"vms": ["vm1"], "filter": [["custom", "a==1)||(b==2"]]})).await;
+    let refused = "filter: custom: expected one expression, closed in itself";
+    assert_eq!(socket.json().await["error"], refused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_runner_sends_becomes_code() {
     let server = Server::simulated();
     let config = json!({"start": 127, "end": 0, "step": 4});
