@@ -1,6 +1,6 @@
 //! What is kept of runs: the audit log of all, and the messages of those that are recorded.
 
-use super::message::{Encoded, Ending, Message};
+use super::message::{Ending, Message};
 use super::runs::Run;
 use crate::config::RunLimits;
 use crate::histogram::Totals;
@@ -162,11 +162,15 @@ pub(super) struct Keeping {
 impl Keeping {
     /// Keeps messages until the run ends or there is no more room.
     pub(super) async fn run(mut self, mut messages: broadcast::Receiver<Arc<Message>>) {
+        let mut dropped = 0;
         let failed = loop {
             let kept = match messages.recv().await.as_deref() {
-                Ok(Message::Figures(figures)) => self.put("tick", figures).await,
-                Ok(Message::Output(output)) => self.put("output", output).await,
-                Err(broadcast::error::RecvError::Lagged(_)) => Ok(true),
+                Ok(Message::Figures(figures)) => self.put("tick", figures.json().to_string()).await,
+                Ok(Message::Output(output)) => self.put("output", output.json().to_string()).await,
+                Err(broadcast::error::RecvError::Lagged(count)) => {
+                    dropped += count;
+                    self.put("dropped", count.to_string()).await
+                }
                 Ok(Message::End(_)) | Err(broadcast::error::RecvError::Closed) => break None,
             };
             match kept {
@@ -175,6 +179,10 @@ impl Keeping {
                 Err(cause) => break Some(cause),
             }
         };
+        if dropped > 0 {
+            log::warn!(run = self.run, dropped = dropped;
+                "the recording of run {} lacks {dropped} messages: the database was too slow", self.run);
+        }
         let (run, kept, summary) = (self.run.clone(), self.kept, self.totals.summary().to_string());
         let summary = if summary.len() > self.bytes_left { "[]".to_owned() } else { summary };
         let noted = write(&self.db, move |conn| store::put_summary(conn, &run, kept, &summary)).await;
@@ -184,8 +192,7 @@ impl Keeping {
     }
 
     /// Keeps one message; `false` when there is no room for it.
-    async fn put(&mut self, event: &str, message: &Encoded) -> Result<bool, String> {
-        let body = message.json().to_string();
+    async fn put(&mut self, event: &str, body: String) -> Result<bool, String> {
         if self.messages_left == 0 || body.len() > self.bytes_left {
             return Ok(false);
         }
@@ -212,4 +219,64 @@ async fn write(
 
 fn cut(text: &str, most: usize) -> String {
     text.get(..text.floor_char_boundary(most)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Encoded;
+    use chrono::{DateTime, Utc};
+    use serde_json::json;
+    use shared::clock::{Clock, ManualClock};
+    use shared::testing::TestDb;
+
+    /// A run that is open, and was last heard of at `alive`.
+    fn open_run(id: &str, alive: DateTime<Utc>) -> store::Run {
+        store::Run {
+            id: id.to_owned(),
+            script: "s".to_owned(),
+            name: "n".to_owned(),
+            subject: "user:ada".to_owned(),
+            config: "{}".to_owned(),
+            program: String::new(),
+            started: alive.timestamp_micros(),
+            alive: alive.timestamp_micros(),
+            ended: None,
+            outcome: None,
+            messages: None,
+            summary: None,
+        }
+    }
+
+    async fn put_runs(db: &Db, runs: Vec<store::Run>) {
+        let put = move |conn: &mut DbConn| runs.iter().try_for_each(|run| store::put_run(conn, run));
+        db.write(put).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_recording_says_where_it_lacks_messages() {
+        let db = TestDb::new(store::MIGRATIONS);
+        let clock = ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap());
+        put_runs(&db.db, vec![open_run("r", clock.now())]).await;
+        let keeping = Keeping {
+            db: db.db.clone(),
+            run: "r".to_owned(),
+            since: clock.now().timestamp_micros(),
+            clock,
+            messages_left: 10,
+            bytes_left: 1000,
+            kept: 0,
+            totals: Totals::default(),
+        };
+        // Room for two; five come before the recording looks.
+        let (sender, receiver) = broadcast::channel(2);
+        for tick in 1..=5 {
+            sender.send(Arc::new(Message::Figures(Encoded::new(&json!({ "n": tick }))))).unwrap();
+        }
+        drop(sender);
+        keeping.run(receiver).await;
+        let kept = db.db.read(|conn| store::list_messages(conn, "r", -1, 10)).await.unwrap();
+        let kept: Vec<_> = kept.iter().map(|one| (one.event.as_str(), one.body.as_str())).collect();
+        assert_eq!(kept, [("dropped", "3"), ("tick", r#"{"n":4}"#), ("tick", r#"{"n":5}"#)]);
+    }
 }

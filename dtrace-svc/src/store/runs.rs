@@ -46,9 +46,9 @@ pub struct RunMessage {
     pub run: String,
     /// From 0.
     pub number: i64,
-    /// Microseconds since the run's start.
+    /// Microseconds since the recording began.
     pub at: i64,
-    /// `tick` or `output`.
+    /// `tick`, `output`, or `dropped` with how many messages are not here.
     pub event: String,
     /// JSON.
     pub body: String,

@@ -26,7 +26,7 @@ CREATE INDEX runs_open ON runs (alive) WHERE ended IS NULL;
 CREATE TABLE run_messages (
     run TEXT COLLATE "C" NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     number BIGINT NOT NULL,
-    -- Microseconds since the run's start.
+    -- Microseconds since the recording began.
     at BIGINT NOT NULL,
     event TEXT NOT NULL,
     body TEXT NOT NULL,
