@@ -26,8 +26,11 @@ const TEND_EVERY: Duration = Duration::from_secs(60);
 /// Runs removed or ended in one step.
 const STEP: i64 = 200;
 
-/// Silence after which a run was left behind by its service, in microseconds: five rounds of [`TEND_EVERY`].
-const LOST_AFTER: i64 = 5 * 60 * 1_000_000;
+/// Microseconds of [`TEND_EVERY`].
+const ROUND: i64 = 60 * 1_000_000;
+
+/// Silence after which a run was left behind by its service, in microseconds: five rounds.
+const LOST_AFTER: i64 = 5 * ROUND;
 
 /// Writes what is kept.
 pub(super) struct Record {
@@ -94,8 +97,9 @@ impl Record {
     /// Keeps the audit log in order, a few runs at a time, until `stop`: says which runs of this service go on, ends
     /// those that were left behind, removes the oldest of too many.
     pub(super) async fn tend(&self, stop: &Stop) {
+        let mut reach = None;
         loop {
-            let pause = match self.tend_once().await {
+            let pause = match self.tend_once(&mut reach).await {
                 Ok(0) => TEND_EVERY,
                 Ok(_) => Duration::from_millis(100),
                 Err(cause) => {
@@ -111,18 +115,21 @@ impl Record {
     }
 
     /// One step; tells how many runs were ended or removed.
-    async fn tend_once(&self) -> Result<usize, String> {
+    async fn tend_once(&self, reach: &mut Option<Reach>) -> Result<usize, String> {
         let open: Vec<String> = self.open().iter().cloned().collect();
         let (now, kept) = (self.now(), self.limits.max_runs_kept);
+        let reached = Reach::at(*reach, now);
+        let may_end = reached.is_steady();
         let (lost, removed) = self
             .db
             .write(move |conn| {
                 store::touch_runs(conn, &open, now)?;
-                let lost = store::end_lost_runs(conn, now - LOST_AFTER, STEP)?;
+                let lost = if may_end { store::end_lost_runs(conn, now - LOST_AFTER, STEP)? } else { 0 };
                 Ok::<_, StoreError>((lost, store::delete_old_runs(conn, kept, STEP)?))
             })
             .await
             .map_err(|cause| cause.to_string())?;
+        *reach = Some(reached);
         if lost > 0 {
             log::warn!("{lost} runs had no end: their service was killed, or could not write it");
         }
@@ -144,6 +151,28 @@ impl Record {
             kept: 0,
             totals: Totals::default(),
         }
+    }
+}
+
+/// Since when this service has reached the database at every round. Where the database was away for everybody, others
+/// have been silent without being dead: they need a round to say so, and the first that is back must not end their runs.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    /// Microseconds since 1970.
+    first: i64,
+    last: i64,
+}
+
+impl Reach {
+    /// What it is when the database is reached at `now`, too.
+    fn at(before: Option<Self>, now: i64) -> Self {
+        let unbroken = before.filter(|before| now - before.last < 2 * ROUND);
+        Self { first: unbroken.map_or(now, |before| before.first), last: now }
+    }
+
+    /// Whether every service that lives has had its turn meanwhile.
+    fn is_steady(self) -> bool {
+        self.last - self.first >= 2 * ROUND
     }
 }
 
@@ -225,7 +254,7 @@ fn cut(text: &str, most: usize) -> String {
 mod tests {
     use super::*;
     use crate::engine::Encoded;
-    use chrono::{DateTime, Utc};
+    use chrono::{DateTime, TimeDelta, Utc};
     use serde_json::json;
     use shared::clock::{Clock, ManualClock};
     use shared::testing::TestDb;
@@ -251,6 +280,55 @@ mod tests {
     async fn put_runs(db: &Db, runs: Vec<store::Run>) {
         let put = move |conn: &mut DbConn| runs.iter().try_for_each(|run| store::put_run(conn, run));
         db.write(put).await.unwrap();
+    }
+
+    async fn outcome(db: &Db, id: &'static str) -> Option<String> {
+        db.read(move |conn| store::find_run(conn, "s", id)).await.unwrap().outcome
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_back_first_waits_for_the_others_before_it_ends_their_runs() {
+        let db = TestDb::new(store::MIGRATIONS);
+        let clock = ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap());
+        let (seconds, start) = (TimeDelta::seconds, clock.now());
+        put_runs(&db.db, vec![open_run("killed", start), open_run("other", start)]).await;
+        let record = Record::new(db.db.clone(), clock.clone(), RunLimits::default());
+        let mut reach = None;
+        // The database was away from everybody for six minutes.
+        for (at, ended) in [(360, 0), (420, 0), (479, 0)] {
+            clock.set(start + seconds(at));
+            assert_eq!(record.tend_once(&mut reach).await, Ok(ended), "{at}");
+        }
+        // The other service is back, too, a round later than this one.
+        let (ids, now) = (["other".to_owned()], clock.now().timestamp_micros());
+        db.db.write(move |conn| store::touch_runs(conn, &ids, now)).await.unwrap();
+        // Two rounds have passed since 360.
+        clock.set(start + seconds(480));
+        assert_eq!(record.tend_once(&mut reach).await, Ok(1));
+        assert_eq!(outcome(&db.db, "killed").await.as_deref(), Some("lost"));
+        assert_eq!(outcome(&db.db, "other").await, None);
+        // 479 + 300 is the last moment of the other's time. Two rounds without the database begin the wait anew.
+        for (at, ended) in [(660, 0), (720, 0), (779, 0), (780, 1)] {
+            clock.set(start + seconds(at));
+            assert_eq!(record.tend_once(&mut reach).await, Ok(ended), "{at}");
+        }
+        assert_eq!(outcome(&db.db, "other").await.as_deref(), Some("lost"));
+    }
+
+    #[tokio::test]
+    async fn a_service_that_starts_ends_what_was_silent_for_five_minutes_after_two_rounds() {
+        let db = TestDb::new(store::MIGRATIONS);
+        let clock = ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap());
+        let (minutes, start) = (TimeDelta::minutes, clock.now());
+        put_runs(&db.db, vec![open_run("killed", start), open_run("living", start + minutes(4))]).await;
+        let record = Record::new(db.db.clone(), clock.clone(), RunLimits::default());
+        let mut reach = None;
+        for (at, ended) in [(6, 0), (7, 0), (8, 1)] {
+            clock.set(start + minutes(at));
+            assert_eq!(record.tend_once(&mut reach).await, Ok(ended), "{at}");
+        }
+        assert_eq!(outcome(&db.db, "killed").await.as_deref(), Some("lost"));
+        assert_eq!(outcome(&db.db, "living").await, None);
     }
 
     #[tokio::test]
