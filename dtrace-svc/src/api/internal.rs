@@ -4,7 +4,7 @@
 use super::stream::Parts;
 use crate::engine::Ending;
 use crate::error::Error;
-use crate::executor::{Diagnostic, Event, Executor, Exit, Job, SUBJECT, Tracing};
+use crate::executor::{Diagnostic, Event, Executor, Exit, Job, MAX_EVENT, SUBJECT, Tracing};
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
@@ -60,6 +60,10 @@ async fn next_line(rest: Rest) -> Option<(Result<Bytes, Infallible>, Rest)> {
         () = draining.stopped() => Event::Exit(Exit { code: None, stderr: Ending::Stopped.word().into() }),
     };
     let mut line = serde_json::to_vec(&event).unwrap_or_default();
+    if line.len() > MAX_EVENT {
+        // Keys as long as that: the other side would end the run.
+        line = serde_json::to_vec(&Event::Lost(1)).unwrap_or_default();
+    }
     line.push(b'\n');
     let rest = (!matches!(event, Event::Exit(_))).then_some((tracing, draining));
     Some((Ok(Bytes::from(line)), rest))

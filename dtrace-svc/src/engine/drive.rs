@@ -20,9 +20,6 @@ const NEWS: usize = 1024;
 /// Lines of one message; further ones until it goes out are dropped and counted as lost.
 const MAX_LINES: usize = 1000;
 
-/// Bytes of one line that are passed on.
-const MAX_LINE: usize = 8192;
-
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
@@ -135,19 +132,19 @@ impl<'a> Run<'a> {
     }
 
     fn take(&mut self, place: usize, event: Event, now: Instant) {
-        match event {
+        // Another service's lines may be of another version.
+        match event.cut() {
             Event::Sample(sample) => {
                 if self.printed.contains(&sample.name) {
                     self.ticker.printed(now);
                 }
                 self.tally.add(sample);
             }
-            Event::Line(mut line) => {
+            Event::Line(line) => {
                 if self.lines.len() >= MAX_LINES {
                     self.lost += 1;
                     return;
                 }
-                line.truncate(line.floor_char_boundary(MAX_LINE));
                 self.lines.push(line);
                 self.ticker.line(now);
             }

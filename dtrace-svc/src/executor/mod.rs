@@ -173,6 +173,17 @@ pub enum Event {
     Exit(Exit),
 }
 
+impl Event {
+    /// The event, of which a printed line is no longer than [`MAX_LINE`].
+    #[must_use]
+    pub(crate) fn cut(mut self) -> Self {
+        if let Self::Line(line) = &mut self {
+            line.truncate(line.floor_char_boundary(MAX_LINE));
+        }
+        self
+    }
+}
+
 /// Figures of one aggregation and one combination of keys.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct Sample {
@@ -233,6 +244,12 @@ pub struct Tracing {
     events: mpsc::Receiver<Event>,
     _stop: DropGuard,
 }
+
+/// Bytes of one printed line that are passed on.
+pub const MAX_LINE: usize = 8192;
+
+/// Longest event, as JSON, between services.
+pub(crate) const MAX_EVENT: usize = 1 << 20;
 
 /// Events that may wait between a tracer and whoever reads it; then the tracer waits.
 const EVENTS: usize = 1024;

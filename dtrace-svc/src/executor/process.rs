@@ -222,7 +222,7 @@ async fn forward(
             Line::TooLong => vec![Event::Lost(1)],
         };
         for event in found {
-            if events.send(event).await.is_err() {
+            if events.send(event.cut()).await.is_err() {
                 break;
             }
         }
@@ -406,6 +406,15 @@ mod tests {
     async fn a_line_that_is_too_long_is_dropped_and_counted() {
         let (_program, mut tracing) = start("head -c 9000000 /dev/zero | tr '\\0' x; echo; echo after");
         assert_eq!(tracing.next().await, Some(Event::Lost(1)));
+        assert_eq!(tracing.next().await, line("after"));
+    }
+
+    #[tokio::test]
+    async fn a_long_line_is_cut_between_two_characters() {
+        // 8191 times x, then é, whose second byte would be the 8193rd.
+        let (_program, mut tracing) =
+            start("head -c 8191 /dev/zero | tr '\\0' x; printf '\\303\\251 and more\\n'; echo after");
+        assert_eq!(tracing.next().await, line(&"x".repeat(8191)));
         assert_eq!(tracing.next().await, line("after"));
     }
 

@@ -1,7 +1,7 @@
 //! Another DTrace service as a server of a run: its internal route starts the run there and streams its events, one
 //! JSON object a line. Closing the connection stops it.
 
-use super::{Capability, Diagnostic, EVENTS, Event, Executor, Exit, Job, Tracing};
+use super::{Capability, Diagnostic, EVENTS, Event, Executor, Exit, Job, MAX_EVENT, Tracing};
 use crate::script::Dialect;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -20,9 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Longest silence of a run: the far service sends at least a tick for each interval.
 const SILENCE: Duration = Duration::from_secs(90);
-
-/// Longest event that is taken.
-const MAX_EVENT: usize = 1 << 20;
 
 /// Another machine.
 pub struct Remote {

@@ -387,6 +387,31 @@ async fn figures_of_a_remote_server_add_to_those_of_this_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn long_lines_and_long_keys_of_a_remote_server_do_not_end_the_run() {
+    let far = Server::faked();
+    let remote = RemoteServer { url: far.url.clone(), vms: Vec::new() };
+    let near = Server::with(Config { remotes: [("far".to_owned(), remote)].into(), ..faked() });
+    // A line and a key of 2 MiB each, then a line of 8 bytes.
+    let text = "BEGIN { @n[str(arg0)] = count(); }\n\
+        //sh started; x=$(head -c 2097152 /dev/zero | tr '\\0' x)\n\
+        //sh printf '{\"type\": \"printf\", \"data\": \"%s\"}\\n' \"$x\"\n\
+        //sh printf '{\"type\": \"map\", \"data\": {\"@n\": {\"%s\": 1}}}\\n' \"$x\"\n\
+        //sh out printf '\"the last\"'; tick; exit 0";
+    let uuid = script(&near, text).await;
+    let call = near.call("POST", &format!("/dtrace/{uuid}/runs")).json(&json!({"servers": ["far"]}));
+    let events = events(&call.send().await);
+    let (mut lines, mut lost) = (Vec::new(), 0);
+    for (_, output) in events.iter().filter(|(name, _)| name == "output") {
+        lines
+            .extend(output["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()));
+        lost += output["lost"].as_u64().unwrap();
+    }
+    assert_eq!(lines, ["x".repeat(8192), "the last".to_owned()]);
+    assert_eq!(lost, 1);
+    assert_eq!(events.last(), Some(&event("end", json!({"outcome": "finished"}))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_remote_server_that_cannot_be_reached_is_skipped_and_the_refusal_of_a_reached_one_is_told() {
     let far = Server::faked();
     let server = |url: &str| RemoteServer { url: url.into(), vms: Vec::new() };
