@@ -15,7 +15,8 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// Most annotations of one bulk create, 1 to 100 000.
     pub max_bulk: usize,
-    /// Most annotations of one page (`limit`), 1 to 100 000. Without `limit` everything is streamed.
+    /// Most annotations of one page, whatever `limit` the client names, 1 to 100 000. Without `limit` everything is
+    /// streamed.
     pub max_page: usize,
     /// Most annotations that a table, figures or values of a window are made of.
     pub max_rows: usize,

@@ -44,6 +44,33 @@ async fn a_service_called_directly_answers_401_and_does_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn streams_of_a_whole_product_hear_an_event_service_that_is_elsewhere() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let key = ("QUINTET_AUTH__INTERNAL_KEY", "0123456789abcdef0123456789abcdef");
+    let (there, here) = (Home::sqlite().unwrap(), Home::sqlite().unwrap());
+    let listen = ("QUINTET_EVENTS__LISTEN__ADDRESS", address.as_str());
+    let _events = there.start_as("log", &["serve", "--target", "events"], &[key, listen]).unwrap();
+    let elsewhere = format!("http://{address}");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/usage/winchester.yaml");
+    let settings = [
+        key,
+        ("QUINTET_GATEWAY__UPSTREAMS__EVENTS", elsewhere.as_str()),
+        ("QUINTET_WINCHESTER_CONFIG", example),
+    ];
+    let product = here.start(&settings).unwrap();
+    let post = reqwest::Client::new().post(format!("{}/v1/notifications", product.url));
+    let notification = serde_json::json!({
+        "message_id": "m1", "event_type": "compute.instance.update", "timestamp": "2026-01-01 12:00:00",
+        "publisher_id": "compute.host1", "payload": {"instance_id": "i-1", "tenant_id": "t"},
+    });
+    let answer = post.header("prefer", "wait=20").json(&notification).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    assert!(answer.headers().contains_key("preference-applied"), "the streams have it: {answer:?}");
+    assert!(!here.path().join("data/events.sqlite").exists(), "no second event service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_key_stops_the_start_and_is_named_with_its_file() {
     let home = Home::sqlite().unwrap();
     std::fs::write(home.path().join("quintet.toml"), "[gateway]\nlissten = \"x\"\n").unwrap();

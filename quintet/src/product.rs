@@ -140,7 +140,14 @@ impl Product {
     pub(crate) async fn start(source: &Source, targets: &[String]) -> anyhow::Result<Self> {
         let common = source.common()?;
         check_sections_to_come(source)?;
-        let wanted = wanted(targets)?;
+        let gateway: quintet_gateway::Config = source.section(GATEWAY)?;
+        let mut wanted = wanted(targets)?;
+        if targets.iter().any(|target| target == "all") {
+            for (name, urls) in gateway.upstreams.by_name().into_iter().filter(|(_, urls)| !urls.is_empty()) {
+                log::info!("{name} is elsewhere: {}", urls.join(", "));
+                wanted.remove(name);
+            }
+        }
         let has_key = common.auth.internal_key.is_some() || secrets::path(&common, "internal_key").exists();
         let key = secrets::internal_key(&common)?;
         let is_whole = wanted.contains(GATEWAY) && wanted.len() > 1;
@@ -154,7 +161,8 @@ impl Product {
         let clock: SharedClock = Arc::new(SystemClock);
         let (mut running, mut upstreams) = (Vec::new(), Upstreams::new());
         for service in services().into_iter().filter(|service| wanted.contains(service.name)) {
-            let source = with_neighbours(source, &upstreams)?;
+            let events = upstreams.get(events_svc::NAME).unwrap_or(&gateway.upstreams.events);
+            let source = with_events(source, events)?;
             let source = if wanted.contains(GATEWAY) { with_gateway(source)? } else { source };
             (service.section.values)(&source, &common).map_err(|cause| located(&source, cause))?;
             let started = (service.start)(&source, &common, key.clone(), clock.clone());
@@ -163,8 +171,7 @@ impl Product {
             running.push(started);
         }
         let gateway = if wanted.contains(GATEWAY) {
-            let config = source.section(GATEWAY)?;
-            let started = quintet_gateway::start(config, &common, key, upstreams, clock).await;
+            let started = quintet_gateway::start(gateway, &common, key, upstreams, clock).await;
             let started = started.map_err(|cause| located(source, cause.into()));
             let started = started.context("the gateway cannot start")?;
             started.show_metrics_of(running.iter().map(|service| service.metrics().clone()).collect());
@@ -199,14 +206,11 @@ impl Product {
     }
 }
 
-/// Tells a service where the services of this process are that it asks for things; the settings' own address wins.
-fn with_neighbours(source: &Source, upstreams: &Upstreams) -> anyhow::Result<Source> {
+/// Tells streams-svc where the event service is; the settings' own address wins.
+fn with_events(source: &Source, urls: &[String]) -> anyhow::Result<Source> {
     let streams: streams_svc::config::Config = source.section(streams_svc::NAME)?;
-    let events = upstreams.get(events_svc::NAME).and_then(|urls| urls.first());
-    Ok(match events {
-        Some(url) if streams.events_url.is_empty() => source.clone().with("streams.events_url", url),
-        _ => source.clone(),
-    })
+    let is_told = !streams.events_url.is_empty() || urls.is_empty();
+    Ok(if is_told { source.clone() } else { source.clone().with("streams.events_url", urls) })
 }
 
 /// Tells dtrace-svc where the gateway of this process says whose a token is; the settings' own address wins. A port that

@@ -146,11 +146,12 @@ impl Rest {
     }
 }
 
-/// The parameter `limit`.
+/// The parameter `limit`, of which no more than `most` is given.
 pub(super) fn limit(parameters: &Parameters, most: usize) -> Result<Option<usize>, Error> {
     let Some(text) = parameters.own("limit") else { return Ok(None) };
-    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
-    limit.map(Some).ok_or_else(|| Error::Invalid(format!("limit: expected 1 to {most}")))
+    let limit = text.parse().ok().filter(|limit: &usize| *limit > 0);
+    let limit = limit.ok_or_else(|| Error::Invalid("limit: expected a number from 1".into()))?;
+    Ok(Some(limit.min(most)))
 }
 
 fn place(cursor: &str) -> Result<Place, Error> {

@@ -128,9 +128,23 @@ async fn pages_go_on_where_the_last_one_ended() {
     // A page that ends with the list names no next one.
     let exact = rig.get("/annotation/query?StartDate=0&EndDate=9999&limit=25").await;
     assert_eq!(exact.header("x-next-cursor"), None);
-    for bad in ["limit=0", "limit=x", "limit=10001", "cursor=x", "cursor=1.2", "order=up", "total=2"] {
+    for bad in ["limit=0", "limit=x", "limit=-1", "cursor=x", "cursor=1.2", "order=up", "total=2"] {
         rig.get(&format!("/annotation/query?{bad}")).await.error(400);
     }
+}
+
+#[actix_web::test]
+async fn a_page_has_no_more_than_the_settings_allow_whatever_the_client_names() {
+    let rig = Rig::with(Config { max_page: 2, max_values: 1, ..Config::default() });
+    for owner in ["a", "a", "b"] {
+        rig.post("/annotation", json!({ "Owner": owner, "StartDate": 1 }).to_string()).await.ok();
+    }
+    let page = rig.get("/annotation/query?StartDate=0&EndDate=9&limit=200").await;
+    let next = page.header("x-next-cursor").unwrap().to_owned();
+    assert_eq!(page.ok().as_array().unwrap().len(), 2);
+    let rest = rig.get(&format!("/annotation/query?StartDate=0&EndDate=9&limit=200&cursor={next}")).await;
+    assert_eq!(rest.ok().as_array().unwrap().len(), 1);
+    assert_eq!(rig.get("/annotation/values/Owner?limit=200").await.ok(), json!(["a"]));
 }
 
 #[actix_web::test]

@@ -136,6 +136,37 @@ async fn demo_fills_every_list_and_its_streams_are_right() {
     product.terminate().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_in_the_secure_mode_logs_itself_in() {
+    let home = Home::sqlite().unwrap();
+    let product = home.start_as("demo", &["demo"], &[("QUINTET_AUTH__MODE", "secure")]).unwrap();
+    let token = std::fs::read_to_string(home.path().join("demo-data/secrets/admin_token")).unwrap();
+    let http = reqwest::Client::new();
+    let mut scripts = json!([]);
+    while scripts == json!([]) {
+        let list = http.get(format!("{}/dtrace", product.url)).bearer_auth(token.trim());
+        scripts = list.send().await.unwrap().json().await.unwrap();
+    }
+    assert_eq!(http.get(format!("{}/dtrace", product.url)).send().await.unwrap().status(), 401);
+    product.terminate().await.unwrap();
+}
+
+#[test]
+fn a_demo_keeps_to_itself() {
+    for (name, key) in [
+        ("QUINTET_DATABASE_URL", "database_url"),
+        ("QUINTET_DATABASE_URL_FILE", "database_url_file"),
+        ("QUINTET_GATEWAY__UPSTREAMS__DTRACE", "gateway.upstreams"),
+        ("QUINTET_STREAMS__EVENTS_URL", "streams.events_url"),
+    ] {
+        let home = Home::sqlite().unwrap();
+        let demo = home.command().unwrap().arg("demo").env(name, "http://127.0.0.1:1").output().unwrap();
+        assert!(!demo.status.success(), "{name}");
+        let words = String::from_utf8(demo.stderr).unwrap();
+        assert!(words.contains(&format!("{key} is set, and a demo keeps to itself")), "{words}");
+    }
+}
+
 /// The command line on the streams of the demo.
 async fn commands(home: &Home, product: &Product) {
     let url = product.url.as_str();

@@ -6,10 +6,11 @@ use crate::cli::{DemoFlags, Format, ImportFlags, OutputFormat, Server, Settings}
 use crate::client::Client;
 use crate::output::{Rows, print_line};
 use crate::product::Product;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::config::Source;
+use shared::secrets;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,20 +32,29 @@ pub(crate) async fn demo(settings: &Settings, flags: &DemoFlags) -> anyhow::Resu
     if let Some(url) = &flags.url {
         return load(&example, Server { url: url.clone(), token: flags.token.clone() }).await;
     }
-    let product = Product::start(&source(settings, flags, &folder, &example)?, &["all".to_owned()]).await?;
+    let source = source(settings, flags, &folder, &example)?;
+    let product = Product::start(&source, &["all".to_owned()]).await?;
     let url = product.url().context("the gateway does not answer")?;
     print_line(&format!("ready {url}"));
-    let loaded = load(&example, Server { url, token: flags.token.clone() });
-    tokio::select! {
-        loaded = loaded => {
-            loaded?;
-            shared::stop::signalled().await?;
-        }
-        signalled = shared::stop::signalled() => signalled?,
-    }
+    // In the secure mode the token that the start has made.
+    let made = || {
+        std::fs::read_to_string(secrets::path(&source.common()?, "admin_token")).map_err(anyhow::Error::from)
+    };
+    let server = Server { url, token: flags.token.clone().or_else(|| made().ok()) };
+    let outcome = tokio::select! {
+        loaded = load(&example, server) => match loaded {
+            Ok(()) => shared::stop::signalled().await.map_err(Into::into),
+            Err(cause) => Err(cause),
+        },
+        signalled = shared::stop::signalled() => signalled.map_err(Into::into),
+    };
     product.stop().await;
-    Ok(())
+    outcome
 }
+
+/// Settings by which the samples would get among somebody's own data, or his data among the samples.
+const FOREIGN: [&str; 5] =
+    ["database_url", "database_url_file", "gateway.upstreams", "streams.events_url", "events.amqp"];
 
 /// The settings, with the example's definitions unless they name others.
 fn source(
@@ -54,6 +64,13 @@ fn source(
     example: &samples::Files,
 ) -> anyhow::Result<Source> {
     let mut source = settings.source()?.with("data_dir", folder);
+    for key in FOREIGN {
+        let Some(place) = source.whence(key) else { continue };
+        bail!(
+            "{place}: {key} is set, and a demo keeps to itself. Start it in a folder without this setting, or load the \
+            samples on purpose: quintet demo --url ADDRESS"
+        );
+    }
     if source.common()?.winchester_config.is_none() {
         source = source.with("winchester_config", &example.winchester);
     }
