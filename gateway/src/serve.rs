@@ -98,8 +98,14 @@ pub(crate) async fn serve(
             let address = identity::client_address(&worker.gateway, request.headers(), peer.ip());
             Box::pin(pages::answer(page, Call { worker: &worker, caller, address, request })).await
         }
-        Ok(Next::Done(answer)) => Ok(*answer),
-        Err(fault) => Err(fault),
+        Ok(Next::Done(answer)) => {
+            entry.discard(request);
+            Ok(*answer)
+        }
+        Err(fault) => {
+            entry.discard(request);
+            Err(fault)
+        }
     };
     let mut answer = outcome.unwrap_or_else(|fault| {
         worker.gateway.metrics.refused(fault.status());

@@ -52,6 +52,20 @@ async fn nonsense_is_refused_with_a_4xx_or_a_closed_connection() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_comes_before_its_body_costs_no_connection() {
+    let gateway = Setup::default().start().await;
+    let mut client = gateway.connect().await;
+    // Many clients send head and body one after the other.
+    for (line, status) in [("POST /nothing", 404), ("PUT /v1/events", 405), ("DELETE /v2/events", 405)] {
+        client.send(format!("{line} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\n")).await;
+        assert_eq!(client.message().await.unwrap().status(), status, "{line}");
+        client.send("abc").await;
+    }
+    client.send(get("/livez")).await;
+    assert_eq!(client.message().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_blames_neither_replica_nor_gateway() {
     let service = Service::new().await;
     let gateway = Setup::default().service("events", &service.url).start().await;
