@@ -1,10 +1,12 @@
 //! What two services already use and no API owns: the database door, group commit, configuration loading, server start and
-//! stop, logging, health and metrics, signed identity, secrets, the clock, and small readers (globs, YAML with line
+//! stop, connections to AMQP brokers, logging, health and metrics, signed identity, secrets, the clock, and small readers (globs, YAML with line
 //! numbers, ISO 8601 times, time expressions, the header `Accept`, `StackTach`'s query strings).
 //!
 //! Nothing here knows a route or a table, nor what only one service needs to know.
 
 pub mod accept;
+#[cfg(feature = "amqp")]
+pub mod amqp;
 pub mod body;
 pub mod clock;
 pub mod commit;

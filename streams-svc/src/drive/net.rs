@@ -12,7 +12,7 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::uri::{AMQPAuthority, AMQPUri, AMQPUserInfo};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ExchangeKind};
 use tokio::runtime::Handle;
 
 use crate::pipeline::{Answer, Broker, HandlerError, Message, Outlet, Post};
@@ -86,7 +86,7 @@ impl Net {
         {
             return Ok(());
         }
-        let link = Arc::new(Link::open(&message.broker).await.map_err(HandlerError::new)?);
+        let link = Arc::new(Link::open(&message.broker).await?);
         let outcome = link.publish(message).await;
         let mut channels = self.lock();
         if channels.len() >= MAX_BROKERS {
@@ -102,7 +102,7 @@ impl Net {
 }
 
 impl Link {
-    async fn open(broker: &Broker) -> Result<Self, lapin::Error> {
+    async fn open(broker: &Broker) -> Result<Self, HandlerError> {
         let userinfo = AMQPUserInfo { username: broker.user.clone(), password: broker.password.clone() };
         let uri = AMQPUri {
             authority: AMQPAuthority { userinfo, host: broker.host.clone(), port: broker.port },
@@ -110,10 +110,9 @@ impl Link {
             ..AMQPUri::default()
         };
         let name = format!("quintet streams {}", env!("CARGO_PKG_VERSION"));
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(uri, properties).await?;
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let connection = shared::amqp::connect(uri, None, name).await.map_err(HandlerError::new)?;
+        let channel = connection.create_channel().await.map_err(HandlerError::new)?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(HandlerError::new)?;
         Ok(Self { channel, _connection: connection })
     }
 
@@ -189,5 +188,32 @@ impl Outlet for TimedOutlet {
             Ok(())
         };
         self.block(time + Duration::from_secs(1), waited)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_broker_that_says_nothing_keeps_no_socket_of_a_pipeline_whose_time_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let broker = Broker { host: "127.0.0.1".to_owned(), port, ..Broker::default() };
+        let message = Message { broker: Arc::new(broker), queue: "q".to_owned(), body: "{}".to_owned() };
+        let net = Arc::new(Net::new(reqwest::Client::new()));
+        let outlet = net.outlet(Instant::now() + Duration::from_secs(1));
+        let published = tokio::task::spawn_blocking(move || outlet.publish(&message));
+        let mut socket = listener.accept().await.unwrap().0;
+        let mut greeting = [0; 8];
+        socket.read_exact(&mut greeting).await.unwrap();
+        assert_eq!(&greeting, b"AMQP\x00\x00\x09\x01");
+        let refused = published.await.unwrap().unwrap_err();
+        assert_eq!(refused, HandlerError::new("no answer in time"));
+        let end = tokio::time::timeout(Duration::from_secs(10), socket.read(&mut greeting)).await;
+        assert_eq!(end.unwrap().unwrap(), 0, "the other end is shut");
     }
 }

@@ -1,7 +1,7 @@
 //! One broker: connects, lets its queues be consumed, and connects again when that ends.
 
+use super::Failure;
 use super::backoff::{Backoff, LONGEST};
-use super::connect::connect;
 use super::consumer::QueueConsumer;
 use super::status::BrokerStatus;
 use crate::config;
@@ -30,7 +30,7 @@ impl BrokerConsumer {
         while !self.stop.is_stopped() {
             let opened = tokio::select! {
                 () = self.stop.stopped() => break,
-                opened = connect(&self.settings) => opened,
+                opened = self.connect() => opened,
             };
             match opened {
                 Ok(connection) => {
@@ -51,6 +51,14 @@ impl BrokerConsumer {
             tokio::select! { () = self.stop.stopped() => (), () = wait => () }
         }
         self.status.disconnected("stopped".into());
+    }
+
+    /// Connects as the settings say now.
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let address = self.settings.address().map_err(Failure::Settings)?;
+        let authorities = self.settings.authorities().map_err(Failure::Settings)?;
+        let name = format!("quintet events {}", env!("CARGO_PKG_VERSION"));
+        Ok(shared::amqp::connect(address, authorities, name).await?)
     }
 
     /// Consumes all queues until the connection is lost or the service stops.

@@ -3,7 +3,6 @@
 //! | file | what |
 //! |---|---|
 //! | `broker` | one broker's connection, made again when it breaks |
-//! | `connect` | opening a connection within bounds |
 //! | `topology` | exchanges, queues and bindings |
 //! | `consumer` | one queue: take, store, acknowledge |
 //! | `backoff` | how long to wait after failures |
@@ -17,7 +16,6 @@
 
 mod backoff;
 mod broker;
-mod connect;
 mod consumer;
 mod status;
 mod topology;
@@ -27,6 +25,7 @@ use crate::config;
 use backoff::Backoff;
 use broker::BrokerConsumer;
 use consumer::QueueConsumer;
+use shared::amqp::ConnectError;
 use shared::metrics::Metrics;
 use shared::server::Check;
 use shared::stop::Stop;
@@ -55,6 +54,15 @@ enum Failure {
     /// The service stops.
     #[error("stopping")]
     Stopped,
+}
+
+impl From<ConnectError> for Failure {
+    fn from(cause: ConnectError) -> Self {
+        match cause {
+            ConnectError::Broker(cause) => Self::Broker(cause),
+            ConnectError::Silent => Self::Silent("opening the connection"),
+        }
+    }
 }
 
 /// The consumers of all brokers.

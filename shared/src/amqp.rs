@@ -1,10 +1,8 @@
-//! Opening a connection within bounds: a broker that takes the connection and says nothing must cost neither a
-//! hanging consumer nor a thread for each attempt.
+//! Opening a connection to an AMQP broker within bounds: one that takes the connection and says nothing must cost
+//! neither a hanging caller nor a thread for each attempt.
 
-use super::Failure;
-use crate::config::amqp::Broker;
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
-use lapin::uri::AMQPScheme;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
@@ -17,16 +15,32 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time until the broker has let us in.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Connects to a broker.
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The broker is away, or refused.
+    #[error("{0}")]
+    Broker(#[from] lapin::Error),
+    /// No answer in time.
+    #[error("no answer in time while opening the connection")]
+    Silent,
+}
+
+/// Connects to a broker, which is told the `name` of the connection. `authorities` are certificates, in PEM, that may
+/// sign the broker's beside those of the system.
+///
+/// A call that is dropped leaves neither a socket nor a thread.
 ///
 /// # Errors
-/// When the address cannot be read, the broker is away, refuses us, or does not answer in time.
-pub(super) async fn connect(broker: &Broker) -> Result<Connection, Failure> {
-    let address = broker.address().map_err(Failure::Settings)?;
-    let tls = OwnedTLSConfig { identity: None, cert_chain: broker.authorities().map_err(Failure::Settings)? };
+/// When the broker is away, refuses us, or does not answer in time.
+pub async fn connect(
+    address: AMQPUri,
+    authorities: Option<String>,
+    name: String,
+) -> Result<Connection, ConnectError> {
+    let tls = OwnedTLSConfig { identity: None, cert_chain: authorities };
     let socket = OpenSocket::default();
     let half_open = socket.clone();
-    let name = format!("quintet events {}", env!("CARGO_PKG_VERSION"));
     let opening = Connection::connector(
         address,
         lapin::runtime::default_runtime()?,
@@ -49,7 +63,7 @@ pub(super) async fn connect(broker: &Broker) -> Result<Connection, Failure> {
         ConnectionProperties::default().with_connection_name(name.into()),
     );
     let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await;
-    let connection = opened.map_err(|_elapsed| Failure::Silent("opening the connection"))??;
+    let connection = opened.map_err(|_elapsed| ConnectError::Silent)??;
     socket.leave_open();
     Ok(connection)
 }
@@ -86,7 +100,6 @@ impl Drop for OpenSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::config::Secret;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 
@@ -97,14 +110,15 @@ mod tests {
         names.filter(|name| name.starts_with("lapin-io-loop")).count()
     }
 
-    fn broker(port: u16) -> Broker {
-        Broker { url: Some(Secret::new(format!("amqp://127.0.0.1:{port}/"))), ..Broker::default() }
+    async fn connect_to(port: u16) -> Result<Connection, ConnectError> {
+        let address = format!("amqp://127.0.0.1:{port}/").parse().unwrap();
+        connect(address, None, "test".to_owned()).await
     }
 
     #[tokio::test]
     async fn giving_up_on_a_silent_broker_leaves_neither_socket_nor_thread() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let broker = broker(listener.local_addr().unwrap().port());
+        let port = listener.local_addr().unwrap().port();
         let greeted = async {
             let mut socket = listener.accept().await.unwrap().0;
             let mut greeting = [0; 8];
@@ -113,7 +127,7 @@ mod tests {
             socket
         };
         let mut socket = tokio::select! {
-            _ = connect(&broker) => panic!("nobody answered"),
+            _ = connect_to(port) => panic!("nobody answered"),
             socket = greeted => socket,
         };
         let mut rest = [0; 8];
@@ -138,11 +152,10 @@ mod tests {
                 .await
                 .unwrap();
         };
-        let broker = broker(port);
-        let (refused, ()) = tokio::join!(connect(&broker), answered);
-        assert!(matches!(refused, Err(Failure::Broker(_))), "{refused:?}");
+        let (refused, ()) = tokio::join!(connect_to(port), answered);
+        assert!(matches!(refused, Err(ConnectError::Broker(_))), "{refused:?}");
         drop(listener);
-        let refused = connect(&broker).await;
-        assert!(matches!(refused, Err(Failure::Broker(_))), "{refused:?}");
+        let refused = connect_to(port).await;
+        assert!(matches!(refused, Err(ConnectError::Broker(_))), "{refused:?}");
     }
 }
