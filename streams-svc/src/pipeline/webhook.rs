@@ -66,7 +66,8 @@ struct Webhook {
     params: WebhookParams,
     event_types: GlobSet,
     world: World,
-    pending: Option<String>,
+    /// Id of the stream, and the body.
+    pending: Option<(i64, String)>,
 }
 
 impl Handler for Webhook {
@@ -77,14 +78,15 @@ impl Handler for Webhook {
             .map(|event| event.to_json())
             .collect();
         self.pending = (!chosen.is_empty()).then(|| {
-            json!({ "stream_id": env.stream_id(), "stream_name": env.get("stream_name"), "events": chosen })
-                .to_string()
+            let id = env.stream_id();
+            let body = json!({ "stream_id": id, "stream_name": env.get("stream_name"), "events": chosen });
+            (id, body.to_string())
         });
         Ok(events)
     }
 
     fn commit(&mut self) -> Result<(), HandlerError> {
-        let Some(body) = self.pending.take() else { return Ok(()) };
+        let Some((stream_id, body)) = self.pending.take() else { return Ok(()) };
         let delivery = (self.world.new_id)().to_string();
         let attempts = self.params.attempts.clamp(1, MAX_ATTEMPTS);
         let mut wait = self.params.wait_interval;
@@ -94,7 +96,9 @@ impl Handler for Webhook {
                 Ok(answer) => format!("status {}", answer.status),
                 Err(error) => error.to_string(),
             };
-            log::warn!("webhook {}: attempt {attempt} of {attempts} failed: {why}", self.params.url);
+            log::warn!(stream_id = stream_id;
+                "webhook of stream {stream_id} to {}: attempt {attempt} of {attempts} failed: {why}",
+                host(&self.params.url));
             let is_last = attempt == attempts;
             if is_last || self.world.outlet.wait(seconds(wait.min(self.params.max_wait))).is_err() {
                 // The address may be a secret, and users read this.
@@ -124,6 +128,12 @@ impl Webhook {
             timeout: seconds(self.params.timeout.max(1)),
         })
     }
+}
+
+/// The host of an address, for the log. Path, query and user may be a secret.
+fn host(url: &str) -> String {
+    let url = reqwest::Url::parse(url).ok();
+    url.as_ref().and_then(reqwest::Url::host_str).unwrap_or("its address").to_owned()
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -207,6 +217,14 @@ mod tests {
         handler.handle_events(two(), &mut Env::new(7, "usage")).unwrap();
         let error = handler.commit().unwrap_err().to_string();
         assert_eq!(error, "not delivered, attempts: 2, the last: status 502");
+    }
+
+    #[test]
+    fn of_an_address_the_log_has_the_host_alone() {
+        let secret = "https://user:pass@hooks.example:8443/services/T0/B0/s3cret?token=t#f";
+        assert_eq!(host(secret), "hooks.example");
+        assert_eq!(host("http://[::1]:80/s3cret"), "[::1]");
+        assert_eq!(host("http://s3cret:x"), "its address");
     }
 
     #[test]
