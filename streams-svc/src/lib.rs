@@ -23,6 +23,7 @@ mod schema;
 pub mod statistics;
 pub mod store;
 pub mod triggers;
+mod unjoined;
 pub mod winchester;
 
 pub use shared::timex;

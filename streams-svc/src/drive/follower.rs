@@ -241,6 +241,7 @@ fn sort_page(matcher: &mut Matcher, page: &Page, partitions: i64, pace: &mut Pac
             sorted.entry(partition.unwrap_or(0)).or_default().push((entry.place, joining));
         }
     }
+    matcher.end_batch();
     sorted
 }
 

@@ -19,6 +19,7 @@ use crate::counters::Counters;
 use crate::engine::{State, Stream};
 use crate::model::Event;
 use crate::triggers::{FireCounts, Match};
+use crate::unjoined::Unjoined;
 
 /// An event that a trigger takes.
 #[derive(Debug, Clone)]
@@ -115,6 +116,7 @@ pub fn add_events(
 fn join_all<'a>(slots: &mut Vec<Slot<'a>>, joining: &'a [Joining], added: &mut Added) {
     let mut places: HashMap<&[u8], usize> =
         slots.iter().enumerate().map(|(place, slot)| (slot.key, place)).collect();
+    let mut unjoined = Unjoined::default();
     for one in joining {
         let trigger = &one.found.trigger;
         let place = places.get(one.key.as_slice()).copied();
@@ -123,10 +125,7 @@ fn join_all<'a>(slots: &mut Vec<Slot<'a>>, joining: &'a [Joining], added: &mut A
         let joined = match Stream::join(current, &one.found, &one.event, one.now, counters) {
             Ok(joined) => joined,
             Err(why) => {
-                log::warn!(
-                    trigger = trigger.name(), message_id = one.event.message_id.as_str();
-                    "event joins no stream of trigger '{}': expiration: {why}", trigger.name()
-                );
+                unjoined.note(trigger.name(), &one.event.message_id, format_args!("expiration: {why}"));
                 continue;
             }
         };
@@ -151,6 +150,7 @@ fn join_all<'a>(slots: &mut Vec<Slot<'a>>, joining: &'a [Joining], added: &mut A
             events: vec![one],
         });
     }
+    unjoined.end();
 }
 
 /// The stored streams of the keys, locked.

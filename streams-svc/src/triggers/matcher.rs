@@ -8,6 +8,7 @@ use super::distinguishing::{Distinguisher, Indistinct};
 use super::{Distinguishing, Trigger, Triggers};
 use crate::counters::{Counters, Group, Reason};
 use crate::model::Event;
+use crate::unjoined::Unjoined;
 
 /// Most event types whose candidates are remembered; then all are forgotten. Real deployments have tens.
 const MAX_TYPES: usize = 4096;
@@ -37,6 +38,7 @@ pub struct Matcher {
     triggers: Triggers,
     groups: Vec<Group>,
     candidates: HashMap<String, Arc<[Candidate]>>,
+    unjoined: Unjoined,
 }
 
 /// A trigger and those of its match criteria that can hold for an event type.
@@ -51,7 +53,7 @@ impl Matcher {
     #[must_use]
     pub fn new(triggers: Triggers) -> Self {
         let groups = triggers.iter().map(|trigger| Group::new(trigger.debug_level)).collect();
-        Self { triggers, groups, candidates: HashMap::new() }
+        Self { triggers, groups, candidates: HashMap::new(), unjoined: Unjoined::default() }
     }
 
     /// The triggers it sorts by.
@@ -62,8 +64,8 @@ impl Matcher {
 
     /// The triggers that take the event, in the order of their file.
     ///
-    /// A trigger that matches but whose distinguishing values cannot be had takes it not; that is logged,
-    /// and the other triggers are not affected.
+    /// A trigger that matches but whose distinguishing values cannot be had takes it not; that is logged for the first
+    /// of a batch ([`Self::end_batch`]), and the other triggers are not affected.
     pub fn match_event(&mut self, event: &Event) -> Vec<Match> {
         let mut matches = Vec::new();
         for candidate in self.candidates(&event.event_type).iter() {
@@ -79,13 +81,15 @@ impl Matcher {
                 Ok(distinguishing) => {
                     matches.push(Match { trigger: Arc::clone(trigger), distinguishing });
                 }
-                Err(why) => log::warn!(
-                    trigger = trigger.name.as_str(), message_id = event.message_id.as_str();
-                    "event joins no stream of trigger '{}': {why}", trigger.name
-                ),
+                Err(why) => drop(self.unjoined.note(&trigger.name, &event.message_id, why)),
             }
         }
         matches
+    }
+
+    /// Ends a batch of events; of how many the log does not tell that they joined no stream.
+    pub fn end_batch(&mut self) -> u64 {
+        self.unjoined.end()
     }
 
     /// What each trigger makes of the event, and why: a dry run that counts nothing.

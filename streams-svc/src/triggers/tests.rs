@@ -204,6 +204,16 @@ fn event_without_the_mapped_trait_still_joins_other_triggers() {
 }
 
 #[test]
+fn of_events_that_join_no_stream_the_log_names_the_first_ten_of_a_batch() {
+    let mut matcher = Matcher::new(parse("t", MAPPED).unwrap());
+    let without = event("exists", "2015-02-28T00:27:18", json!({ "instance_id": "i" }));
+    for (count, more) in [(12, 2), (3, 0), (11, 1)] {
+        (0..count).for_each(|_| assert_eq!(matcher.match_event(&without).len(), 1));
+        assert_eq!(matcher.end_batch(), more);
+    }
+}
+
+#[test]
 fn checks_are_counted_with_their_reasons() {
     let mut matcher = Matcher::new(parse("t", MAPPED).unwrap());
     matcher.match_event(&event("update", "2015-02-28T00:27:18", json!({ "instance_id": "i" })));
