@@ -119,8 +119,8 @@ impl Follower {
         }
         self.prepare().await?;
         if self.partitions > 1 {
-            let (me, now) = (self.me.clone(), self.at());
-            let mine = self.state.db.write(move |conn| store::share_partitions(conn, &me, now, DEAD_MICROS));
+            let me = self.me.clone();
+            let mine = self.state.db.write(move |conn| store::share_partitions(conn, &me, DEAD_MICROS));
             self.mine = mine.await?;
         }
         self.shared = Some(Instant::now());

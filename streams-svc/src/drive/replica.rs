@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::datetime::to_micros;
 use shared::db::{DbError, Target};
 use shared::stop::Stop;
 use tokio::time::Instant;
@@ -85,8 +84,7 @@ impl Replica {
             self.follow(&announced).await;
         }
         let me = this(&self.state, self.trouble.clone());
-        let now = to_micros(self.state.clock.now_naive());
-        self.state.db.write(move |conn| store::put_replica(conn, &me, now, DEAD_MICROS)).await
+        self.state.db.write(move |conn| store::put_replica(conn, &me, DEAD_MICROS)).await
     }
 
     /// Reads the files again if they should be others.
@@ -132,8 +130,7 @@ fn this(state: &State, trouble: Option<String>) -> ReplicaRow {
 /// # Errors
 /// When the database fails.
 pub(crate) async fn replicas(state: &State) -> Result<Vec<ReplicaRow>, Error> {
-    let now = to_micros(state.clock.now_naive());
-    let list = move |conn: &mut _| Ok::<_, Error>(store::list_replicas(conn, now, DEAD_MICROS)?);
+    let list = |conn: &mut _| Ok::<_, Error>(store::list_replicas(conn, DEAD_MICROS)?);
     let all = state.db.read(list).await?;
     let (mine, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|replica| *replica.name == *state.replica);
@@ -150,8 +147,7 @@ pub(crate) async fn reload(state: &State, reading: Option<Reading>) -> Result<Re
         Some(reading) => {
             let _telling = state.definitions.telling.lock().await;
             let me = ReplicaRow { digest: reading.digest.clone(), ..this(state, None) };
-            let now = to_micros(state.clock.now_naive());
-            let announce = move |conn: &mut _| Ok::<_, Error>(store::announce_definitions(conn, &me, now)?);
+            let announce = move |conn: &mut _| Ok::<_, Error>(store::announce_definitions(conn, &me)?);
             state.db.write(announce).await?;
             state.definitions.put_in_force(reading)
         }

@@ -10,7 +10,7 @@ use diesel::{Connection, QueryableByName};
 use shared::datetime::{from_micros, to_micros};
 use shared::db::{DbConn, DbError, Sql};
 
-use super::replica::alive;
+use super::replica::{alive, present};
 use super::{Number, execute, load};
 
 /// Partitions on PostgreSQL: so many replicas can share the work. SQLite has one writer.
@@ -131,21 +131,23 @@ pub(super) fn move_cursor(conn: &mut DbConn, from: Place, to: &Cursor) -> Result
     Ok(execute(conn, sql)? == 1)
 }
 
-/// Says that `me` is alive at `now`, and gives it its fair share of the partitions; who was not seen within `silence` of
-/// it, before or after, holds none. One that died while its clock was ahead would be alive until then. All times in
-/// microseconds.
+/// Says that `me` is alive, and gives it its fair share of the partitions; who was silent for `silence` microseconds holds
+/// none.
 ///
 /// # Errors
 /// When the database fails.
-pub fn share_partitions(conn: &mut DbConn, me: &str, now: i64, silence: i64) -> Result<Vec<i64>, DbError> {
+pub fn share_partitions(conn: &mut DbConn, me: &str, silence: i64) -> Result<Vec<i64>, DbError> {
     conn.transaction(|conn| {
         let mut sql = Sql::new("INSERT INTO holders (holder, seen) VALUES (");
-        sql.bind(me).push(", ").bind(now).push(") ON CONFLICT (holder) DO UPDATE SET seen = excluded.seen");
+        sql.bind(me)
+            .push(", ")
+            .push(present(conn))
+            .push(") ON CONFLICT (holder) DO UPDATE SET seen = excluded.seen");
         execute(conn, sql)?;
         // Also the lock that lets one replica share at a time.
         execute(conn, Sql::new("UPDATE cursors SET holder = holder WHERE partition = 0"))?;
         let mut sql = Sql::new("DELETE FROM holders WHERE seen NOT BETWEEN ");
-        sql.append(alive(now, silence));
+        sql.append(alive(conn, silence));
         execute(conn, sql)?;
         execute(
             conn,

@@ -31,17 +31,17 @@ pub struct Announced {
     pub digest: String,
 }
 
-/// Makes known to all replicas that the definitions of this one are in force; `now` in microseconds.
+/// Makes known to all replicas that the definitions of this one are in force.
 ///
 /// # Errors
 /// When the database fails; nothing has happened then.
-pub fn announce_definitions(conn: &mut DbConn, replica: &ReplicaRow, now: i64) -> Result<(), DbError> {
+pub fn announce_definitions(conn: &mut DbConn, replica: &ReplicaRow) -> Result<(), DbError> {
     conn.transaction(|conn| {
         let mut sql = Sql::new("INSERT INTO definitions (id, generation, digest) VALUES (1, 1, ");
         sql.bind(replica.digest.as_str()).push(") ON CONFLICT (id) DO UPDATE SET ");
         sql.push("generation = definitions.generation + 1, digest = excluded.digest");
         execute(conn, sql)?;
-        put_row(conn, replica, now)
+        put_row(conn, replica)
     })
 }
 
@@ -54,36 +54,44 @@ pub fn find_announced(conn: &mut DbConn) -> Result<Option<Announced>, DbError> {
     Ok(rows.into_iter().next())
 }
 
-/// Says that a replica is alive at `now`, and by what it runs; forgets those that were not seen within `silence` of it,
-/// before or after. Times in microseconds.
+/// Says that a replica is alive, and by what it runs; forgets those that were silent for `silence` microseconds.
 ///
 /// When nobody runs by the definitions of the last reload any more, because all were started anew with others, those of
 /// this replica are in force.
 ///
 /// # Errors
 /// When the database fails.
-pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, now: i64, silence: i64) -> Result<(), DbError> {
-    put_row(conn, replica, now)?;
+pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, silence: i64) -> Result<(), DbError> {
+    put_row(conn, replica)?;
     let mut sql = Sql::new("DELETE FROM replicas WHERE seen NOT BETWEEN ");
-    sql.append(alive(now, silence));
+    sql.append(alive(conn, silence));
     execute(conn, sql)?;
     let mut sql = Sql::new("UPDATE definitions SET generation = generation + 1, digest = ");
     sql.bind(replica.digest.as_str()).push(" WHERE digest NOT IN (SELECT digest FROM replicas)");
     execute(conn, sql).map(|_count| ())
 }
 
-/// The bounds, for `BETWEEN`, in which whoever lives was last seen. Clocks of the living differ by less than a minute;
-/// one that was further ahead when its owner died must not keep him alive.
-pub(super) fn alive(now: i64, silence: i64) -> Sql {
-    const AHEAD_MICROS: i64 = 60_000_000;
-    let mut sql = Sql::default();
-    sql.bind(now.saturating_sub(silence)).push(" AND ").bind(now.saturating_add(AHEAD_MICROS));
+/// The present, in microseconds since 1970, by the database's clock: those of the replicas may differ.
+pub(super) fn present(conn: &DbConn) -> &'static str {
+    match conn {
+        DbConn::Postgres(_) => "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+        DbConn::Sqlite(_) => "CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)",
+    }
+}
+
+/// The bounds, for `BETWEEN`, in which whoever lives was last seen. Nobody was seen after the present, unless the clock
+/// was set back: who died before that must not live until it has caught up.
+pub(super) fn alive(conn: &DbConn, silence: i64) -> Sql {
+    let present = present(conn);
+    let mut sql = Sql::new(present);
+    sql.push(" - ").bind(silence).push(" AND ").push(present).push(" + ").bind(silence);
     sql
 }
 
-fn put_row(conn: &mut DbConn, replica: &ReplicaRow, now: i64) -> Result<(), DbError> {
+fn put_row(conn: &mut DbConn, replica: &ReplicaRow) -> Result<(), DbError> {
     let mut sql = Sql::new("INSERT INTO replicas (name, seen, digest, trouble) VALUES (");
-    sql.bind(replica.name.as_str()).push(", ").bind(now).push(", ").bind(replica.digest.as_str()).push(", ");
+    sql.bind(replica.name.as_str()).push(", ").push(present(conn)).push(", ");
+    sql.bind(replica.digest.as_str()).push(", ");
     match &replica.trouble {
         Some(trouble) => sql.bind(trouble.as_str()),
         None => sql.push("NULL"),
@@ -93,13 +101,13 @@ fn put_row(conn: &mut DbConn, replica: &ReplicaRow, now: i64) -> Result<(), DbEr
     execute(conn, sql).map(|_one| ())
 }
 
-/// The replicas that were seen within `silence` of `now`, before or after (microseconds).
+/// The replicas that are alive: silent for no longer than `silence` microseconds.
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_replicas(conn: &mut DbConn, now: i64, silence: i64) -> Result<Vec<ReplicaRow>, DbError> {
+pub fn list_replicas(conn: &mut DbConn, silence: i64) -> Result<Vec<ReplicaRow>, DbError> {
     let mut sql = Sql::new("SELECT name, digest, trouble FROM replicas WHERE seen BETWEEN ");
-    sql.append(alive(now, silence)).push(" ORDER BY name");
+    sql.append(alive(conn, silence)).push(" ORDER BY name");
     load(conn, sql)
 }
 

@@ -3,7 +3,9 @@
 use crate::common::{Answer, Fixture, PIPELINES, TRIGGERS, event, send_to};
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
+use diesel::connection::SimpleConnection;
 use serde_json::{Value as Json, json};
+use shared::db::DbError;
 use std::time::Duration;
 use streams_svc::State;
 use streams_svc::config::Config;
@@ -44,6 +46,12 @@ impl Files {
     fn load(&self) -> Definitions {
         Definitions::load(Some(self.0.path().join("winchester.yaml")), &Config::default()).unwrap()
     }
+}
+
+/// Lets all replicas have been seen so many seconds earlier, by the database's clock.
+async fn age(fixture: &Fixture, secs: i64) {
+    let sql = format!("UPDATE replicas SET seen = seen - {}", secs * 1_000_000);
+    fixture.database.db.write(move |conn| conn.batch_execute(&sql).map_err(DbError::from)).await.unwrap();
 }
 
 /// Two replicas with files of their own, the second of which has said that it is alive.
@@ -94,7 +102,14 @@ async fn reload_is_answered_when_all_replicas_sort_by_the_new_triggers() {
 async fn reload_says_which_replica_has_not_followed_and_why() {
     let (fixture, files, other, others, mut replica) = two().await;
     files.write("triggers.yaml", NEW);
-    let answer = reload(&fixture).await;
+    // The other goes on beating while it is waited for.
+    let beats = async {
+        for _ in 0..20 {
+            replica.beat().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let answer = tokio::select! { answer = reload(&fixture) => answer, () = beats => unreachable!() };
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
     assert_eq!((&answer.json()["triggers"], current(&answer.json())), (&json!(["new"]), vec![true, false]));
 
@@ -117,18 +132,32 @@ async fn reload_says_which_replica_has_not_followed_and_why() {
 #[actix_web::test]
 async fn reload_does_not_wait_for_the_dead() {
     let (fixture, files, _other, _files, _replica) = two().await;
-    fixture.set_clock("2015-02-27T14:57:38");
+    age(&fixture, 6).await;
     files.write("triggers.yaml", NEW);
     let answer = reload(&fixture).await;
     assert_eq!((answer.status, current(&answer.json())), (StatusCode::OK, vec![true]));
 }
 
 #[actix_web::test]
-async fn replica_that_died_with_a_clock_ahead_is_dead() {
-    let (fixture, files, _other, _files, mut replica) = two().await;
-    fixture.set_clock("2015-02-27T15:57:32");
+async fn replicas_whose_clocks_differ_see_each_other() {
+    let (fixture, _files, other, _others, mut replica) = two().await;
+    let mut mine = Replica::new(fixture.state.clone());
+    // Half a minute, both ways.
+    for (clock, replica) in [("2015-02-27T14:58:02", &mut replica), ("2015-02-27T14:57:32", &mut mine)] {
+        fixture.set_clock(clock);
+        replica.beat().await.unwrap();
+    }
+    fixture.set_clock("2015-02-27T14:58:02");
     replica.beat().await.unwrap();
+    assert_eq!(current(&debug(&other).await), [true, true]);
     fixture.set_clock("2015-02-27T14:57:32");
+    assert_eq!(current(&debug(&fixture.state).await), [true, true]);
+}
+
+#[actix_web::test]
+async fn replica_that_died_before_the_databases_clock_was_set_back_is_dead() {
+    let (fixture, files, _other, _files, _replica) = two().await;
+    age(&fixture, -3600).await;
     files.write("triggers.yaml", NEW);
     let answer = reload(&fixture).await;
     assert_eq!((answer.status, current(&answer.json())), (StatusCode::OK, vec![true]));
@@ -152,7 +181,7 @@ async fn files_of_replicas_that_were_all_started_anew_are_in_force() {
     let (fixture, _files, _other, _others, _replica) = two().await;
     assert_eq!(reload(&fixture).await.status, StatusCode::OK);
     // Both are gone.
-    fixture.set_clock("2015-02-27T14:57:38");
+    age(&fixture, 6).await;
     let files = Files::new();
     files.write("triggers.yaml", NEW);
     let (first, second) = (fixture.replica(files.load()), fixture.replica(files.load()));
