@@ -13,7 +13,7 @@ use shared::testing::TestDb;
 use streams_svc::State;
 use streams_svc::config::Config;
 use streams_svc::definitions::Definitions;
-use streams_svc::drive::{Entry, EventService, Fault, Page};
+use streams_svc::drive::{Entry, EventService, Fault};
 use streams_svc::store::{self, Place};
 use streams_svc::triggers::{Triggers, parse};
 use streams_svc::winchester::StreamsPart;
@@ -81,10 +81,10 @@ fn shift(value: &mut Json, days: i64) {
 pub struct Listed(pub Mutex<Vec<Entry>>);
 
 impl EventService for Listed {
-    fn read(&self, after: Place, _: Duration) -> BoxFuture<'_, Result<Page, Fault>> {
+    fn read(&self, after: Place, _: Duration) -> BoxFuture<'_, Result<Vec<Entry>, Fault>> {
         let skip = usize::try_from(after.id).unwrap();
         let entries = self.0.lock().unwrap().iter().skip(skip).take(1000).cloned().collect();
-        async move { Ok(Page { entries }) }.boxed()
+        async move { Ok(entries) }.boxed()
     }
 
     fn store(&self, _: Vec<String>) -> BoxFuture<'_, Result<(), Fault>> {

@@ -23,13 +23,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a connection, so that a machine that is gone is soon left for the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A piece of the feed.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// Events in the order of their commits.
-    pub entries: Vec<Entry>,
-}
-
 /// An event of the feed.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -48,8 +41,8 @@ pub struct Fault(pub String);
 
 /// What this service needs of the event service. In tests it is a list.
 pub trait EventService: Send + Sync + 'static {
-    /// Events after a place. Without any the answer comes after `wait`.
-    fn read(&self, after: Place, wait: Duration) -> BoxFuture<'_, Result<Page, Fault>>;
+    /// Events after a place, in the order of their commits: a page of the feed. Without any the answer comes after `wait`.
+    fn read(&self, after: Place, wait: Duration) -> BoxFuture<'_, Result<Vec<Entry>, Fault>>;
 
     /// Stores new events, JSON texts of v1 objects; those that are there already are left out.
     fn store(&self, events: Vec<String>) -> BoxFuture<'_, Result<(), Fault>>;
@@ -142,7 +135,7 @@ fn unreached(cause: &reqwest::Error) -> Fault {
 }
 
 impl EventService for HttpEvents {
-    fn read(&self, after: Place, wait: Duration) -> BoxFuture<'_, Result<Page, Fault>> {
+    fn read(&self, after: Place, wait: Duration) -> BoxFuture<'_, Result<Vec<Entry>, Fault>> {
         Box::pin(async move {
             let wait_ms = wait.as_millis();
             let feed = format!("/internal/feed?after={after}&limit={PAGE}&wait_ms={wait_ms}");
@@ -151,8 +144,7 @@ impl EventService for HttpEvents {
             let entry = |FeedEntry { cursor, event, emitted }| {
                 Ok(Entry { place: cursor.parse()?, body: event, is_emitted: emitted })
             };
-            let entries = feed.events.into_iter().map(entry).collect::<Result<_, String>>();
-            Ok(Page { entries: entries.map_err(Fault)? })
+            feed.events.into_iter().map(entry).collect::<Result<_, String>>().map_err(Fault)
         })
     }
 

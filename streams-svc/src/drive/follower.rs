@@ -15,7 +15,7 @@ use shared::stop::Stop;
 use uuid::Uuid;
 
 use super::now::Pace;
-use super::{Entry, Page, backoff};
+use super::{Entry, backoff};
 use crate::State;
 use crate::definitions::Loaded;
 use crate::model::Event;
@@ -147,8 +147,8 @@ impl Follower {
             cursors.into_iter().filter(|cursor| self.mine.contains(&cursor.partition)).collect();
         let Some(from) = mine.iter().min_by_key(|cursor| cursor.place) else { return Ok(0) };
         let page = self.state.events.read(from.place, wait).await?;
-        let Some(end) = page.entries.last().map(|entry| entry.place) else { return Ok(0) };
-        let count = page.entries.len();
+        let Some(end) = page.last().map(|entry| entry.place) else { return Ok(0) };
+        let count = page.len();
         let (mut sorted, present) = self.sort(page, from.present).await?;
         let at = self.at();
         let takes = mine.into_iter().filter(|cursor| cursor.place < end).map(|cursor| {
@@ -195,7 +195,7 @@ impl Follower {
     /// Reads and sorts a page, on the blocking pool. In a replay it is `present` before the page; answers what it is after.
     async fn sort(
         &mut self,
-        page: Page,
+        page: Vec<Entry>,
         present: Option<NaiveDateTime>,
     ) -> Result<(Sorted, Option<NaiveDateTime>), FollowError> {
         let loaded = self.state.definitions.current();
@@ -222,12 +222,12 @@ fn new_matcher(loaded: &Loaded) -> Matcher {
     Matcher::new(loaded.part.triggers.clone())
 }
 
-fn sort_page(matcher: &mut Matcher, page: &Page, partitions: i64, pace: &mut Pace) -> Sorted {
+fn sort_page(matcher: &mut Matcher, page: &[Entry], partitions: i64, pace: &mut Pace) -> Sorted {
     let mut sorted = Sorted::new();
     if matcher.triggers().is_empty() {
         return sorted;
     }
-    for entry in &page.entries {
+    for entry in page {
         let Some(event) = read_event(entry) else { continue };
         let at = event.timestamp;
         let now = if entry.is_emitted { pace.beside(at) } else { pace.at(at) };

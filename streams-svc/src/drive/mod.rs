@@ -18,7 +18,7 @@ mod replica;
 mod sender;
 mod worker;
 
-pub use event_service::{Entry, EventService, Fault, HttpEvents, Page};
+pub use event_service::{Entry, EventService, Fault, HttpEvents};
 pub use follower::Follower;
 pub use following::Following;
 pub use keeper::{keep, report};

@@ -2,23 +2,18 @@
 
 use chrono::NaiveDateTime;
 
-use super::State;
 use crate::counters::{Counter, TriggerCounters};
 use crate::model::Event;
 use crate::timex::EvaluationError;
 use crate::triggers::{Distinguishing, FireCounts, Match};
 
-/// A stream, without its id and its events.
+/// An active stream, without its id and its events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
     /// Name of its trigger.
     pub name: String,
     /// Values that tell it from other streams of the trigger.
     pub distinguishing: Distinguishing,
-    /// State.
-    pub state: State,
-    /// Number of state changes so far.
-    pub serial: i32,
     /// Time of its earliest event.
     pub first_event: NaiveDateTime,
     /// Time of its latest event.
@@ -43,10 +38,10 @@ pub struct Joined {
 }
 
 impl Stream {
-    /// Whether events may still join: active, and not expired even if no worker has come by yet.
+    /// Whether events may still join: not expired, even if no worker has come by yet.
     #[must_use]
     pub fn takes_events(&self, now: NaiveDateTime) -> bool {
-        self.state == State::Active && self.expire_timestamp > now
+        self.expire_timestamp > now
     }
 
     /// Puts an event into the current stream of its trigger and values, or into a new one if there is none
@@ -74,8 +69,6 @@ impl Stream {
         let mut stream = current.unwrap_or_else(|| Self {
             name: trigger.name().to_owned(),
             distinguishing: found.distinguishing.clone(),
-            state: State::Active,
-            serial: 0,
             first_event: first,
             last_event: last,
             expire_timestamp: expire,

@@ -25,7 +25,7 @@ mod work;
 
 pub use self::join::{Joined, Stream};
 pub use self::state::State;
-pub use self::work::{Ending, Plan, Retry, Task, Transition};
+pub use self::work::{Plan, Retry, Task};
 
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,7 @@ fn stream_fires_a_delay_after_its_criteria_are_first_met() {
     let ready: Vec<_> = joined.iter().flatten().map(|joined| joined.became_ready).collect();
     assert_eq!(ready, [false, true, false]);
     let last = &joined[2].as_ref().unwrap().stream;
-    assert_eq!((last.state, last.fire_timestamp), (State::Active, Some(at("2015-02-27T02:01:00"))));
+    assert_eq!(last.fire_timestamp, Some(at("2015-02-27T02:01:00")));
 }
 
 #[test]
@@ -141,48 +141,6 @@ fn event_whose_stream_could_not_expire_joins_nothing() {
     assert_eq!(joined[1], None);
     assert_eq!(joined[2].as_ref().unwrap().stream.last_event, at("9999-12-30"));
     assert!(!joined[2].as_ref().unwrap().is_new);
-}
-
-/// An active stream that fires at 1 o'clock and expires at 2.
-fn stream(state: State) -> Stream {
-    let joined = join("$last + 2h", &[("end", "2015-02-27", "2015-02-27T00:59:00")]);
-    Stream { state, serial: 5, ..joined[0].as_ref().unwrap().stream.clone() }
-}
-
-#[test]
-fn worker_takes_what_is_due() {
-    for (task, state, hour, expected) in [
-        (Task::Fire, State::Active, "01:00:00", None),
-        (Task::Fire, State::Active, "01:00:00.000001", Some(State::Firing)),
-        (Task::Fire, State::RetryFire, "03:00:00", Some(State::Firing)),
-        (Task::Fire, State::RetryExpire, "03:00:00", None),
-        (Task::Fire, State::Error, "03:00:00", None),
-        (Task::Fire, State::Firing, "03:00:00", None),
-        (Task::Expire, State::Active, "02:00:00", None),
-        (Task::Expire, State::Active, "02:00:01", Some(State::Expiring)),
-        (Task::Expire, State::RetryExpire, "02:00:01", Some(State::Expiring)),
-        (Task::Expire, State::RetryFire, "03:00:00", None),
-        (Task::Expire, State::Completed, "03:00:00", None),
-    ] {
-        let transition = task.take(&stream(state), at(&format!("2015-02-27T{hour}")));
-        assert_eq!(transition, expected.map(|to| Transition { serial: 5, to }), "{task:?} {state} {hour}");
-    }
-    let unready = Stream { fire_timestamp: None, ..stream(State::Active) };
-    assert_eq!(Task::Fire.take(&unready, at("2020-01-01")), None);
-}
-
-#[test]
-fn task_ends_in_its_own_states() {
-    for (task, succeeded, purge, expected) in [
-        (Task::Fire, true, true, Ending::Purge),
-        (Task::Fire, true, false, Ending::Become(State::Completed)),
-        (Task::Fire, false, true, Ending::Become(State::Error)),
-        (Task::Expire, true, true, Ending::Purge),
-        (Task::Expire, true, false, Ending::Become(State::Completed)),
-        (Task::Expire, false, false, Ending::Become(State::ExpireError)),
-    ] {
-        assert_eq!(task.ending(succeeded, purge), expected);
-    }
 }
 
 /// What there is to do, in one word.

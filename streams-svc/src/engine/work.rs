@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::{State, Stream};
+use super::State;
 use crate::counters::Counter;
 use crate::pipeline::{Definition, Pipelines};
 use crate::triggers::Trigger;
@@ -16,15 +16,6 @@ pub enum Task {
     Expire,
 }
 
-/// A change of state that is valid while the stream has the serial `serial`, and raises it by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Transition {
-    /// Serial the stream must have.
-    pub serial: i32,
-    /// The new state.
-    pub to: State,
-}
-
 /// What there is to do for a stream that was taken.
 #[derive(Debug, Clone, Copy)]
 pub enum Plan<'a> {
@@ -36,25 +27,7 @@ pub enum Plan<'a> {
     Impossible(Counter<'a>),
 }
 
-/// What becomes of a stream after its task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The stream is deleted; its events stay.
-    Purge,
-    /// It goes to this state.
-    Become(State),
-}
-
 impl Task {
-    /// States in which a stream waits for the task.
-    #[must_use]
-    pub fn waiting(self) -> [State; 2] {
-        match self {
-            Self::Fire => [State::Active, State::RetryFire],
-            Self::Expire => [State::Active, State::RetryExpire],
-        }
-    }
-
     /// State while the task runs.
     #[must_use]
     pub fn running(self) -> State {
@@ -82,22 +55,6 @@ impl Task {
         }
     }
 
-    /// Whether it is time to do the task with the stream.
-    #[must_use]
-    pub fn is_due(self, stream: &Stream, now: NaiveDateTime) -> bool {
-        let time = match self {
-            Self::Fire => stream.fire_timestamp,
-            Self::Expire => Some(stream.expire_timestamp),
-        };
-        self.waiting().contains(&stream.state) && time.is_some_and(|time| time < now)
-    }
-
-    /// The change by which a worker takes the stream, if it is due.
-    #[must_use]
-    pub fn take(self, stream: &Stream, now: NaiveDateTime) -> Option<Transition> {
-        self.is_due(stream, now).then(|| Transition { serial: stream.serial, to: self.running() })
-    }
-
     /// What there is to run for a stream of this name whose trigger is `trigger`.
     #[must_use]
     pub fn plan<'a>(self, name: &'a str, trigger: Option<&'a Trigger>, pipelines: &'a Pipelines) -> Plan<'a> {
@@ -106,16 +63,6 @@ impl Task {
         match pipelines.get(pipeline) {
             Some(definition) => Plan::Run(definition),
             None => Plan::Impossible(Counter::UnknownPipeline(pipeline)),
-        }
-    }
-
-    /// What becomes of the stream.
-    #[must_use]
-    pub fn ending(self, succeeded: bool, purge_completed: bool) -> Ending {
-        match (succeeded, purge_completed) {
-            (false, _) => Ending::Become(self.failed()),
-            (true, false) => Ending::Become(State::Completed),
-            (true, true) => Ending::Purge,
         }
     }
 

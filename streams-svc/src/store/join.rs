@@ -16,7 +16,7 @@ use shared::db::{DbConn, DbError, Sql, statement};
 use super::cursor::{Cursor, Place, move_cursor};
 use super::{list_events, load, put};
 use crate::counters::Counters;
-use crate::engine::{State, Stream};
+use crate::engine::Stream;
 use crate::model::Event;
 use crate::triggers::{FireCounts, Match};
 use crate::unjoined::Unjoined;
@@ -41,8 +41,6 @@ pub struct Joining {
 /// What a piece of the feed has brought.
 #[derive(Debug, Default)]
 pub struct Added {
-    /// New streams.
-    pub created: usize,
     /// Whether a stream has become ready to fire.
     pub became_ready: bool,
     /// What was counted on the way.
@@ -69,8 +67,6 @@ struct CurrentRow {
     id: i64,
     #[diesel(sql_type = Binary)]
     active_key: Vec<u8>,
-    #[diesel(sql_type = BigInt)]
-    serial: i64,
     #[diesel(sql_type = BigInt)]
     first_event: i64,
     #[diesel(sql_type = BigInt)]
@@ -139,7 +135,6 @@ fn join_all<'a>(slots: &mut Vec<Slot<'a>>, joining: &'a [Joining], added: &mut A
             Some(over) => over.is_current = false,
             None => {}
         }
-        added.created += 1;
         places.insert(&one.key, slots.len());
         slots.push(Slot {
             id: None,
@@ -177,7 +172,7 @@ fn current_streams<'a>(conn: &mut DbConn, joining: &'a [Joining]) -> Result<Vec<
 macro_rules! select_current {
     ($condition:literal) => {
         concat!(
-            "SELECT id, active_key, serial, first_event, last_event, expire_timestamp, fire_timestamp, fire_counts \
+            "SELECT id, active_key, first_event, last_event, expire_timestamp, fire_timestamp, fire_counts \
              FROM streams WHERE active_key = ",
             $condition
         )
@@ -218,8 +213,6 @@ fn stored_stream(conn: &mut DbConn, row: &CurrentRow, found: &Match) -> Result<S
     Ok(Stream {
         name: trigger.name().to_owned(),
         distinguishing: found.distinguishing.clone(),
-        state: State::Active,
-        serial: i32::try_from(row.serial).unwrap_or(i32::MAX),
         first_event: from_micros(row.first_event),
         last_event: from_micros(row.last_event),
         expire_timestamp: from_micros(row.expire_timestamp),

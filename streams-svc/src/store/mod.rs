@@ -1,7 +1,8 @@
 //! All SQL of the stream store. Functions take the open connection, so that they nest in transactions.
 //!
-//! Nothing is decided here: what becomes of a stream says `engine`. Each transaction begins with a statement that
-//! writes, so that SQLite takes its lock at once.
+//! What an event makes of a stream decides `engine`; which streams are due, and which state they come to when a worker
+//! takes them or lets them go, is decided here (`work`), where the rows are locked. Each transaction begins with a
+//! statement that writes, so that SQLite takes its lock at once.
 //!
 //! | file | what |
 //! |---|---|

@@ -69,17 +69,6 @@ pub trait Room {
     fn took(&mut self, due: &Due, count: usize);
 }
 
-/// Room for so many, whosever they are.
-impl Room for usize {
-    fn of(&self, _due: &Due) -> usize {
-        *self
-    }
-
-    fn took(&mut self, _due: &Due, count: usize) {
-        *self -= count;
-    }
-}
-
 #[derive(QueryableByName)]
 struct DueRow {
     #[diesel(sql_type = Text)]
@@ -343,4 +332,28 @@ fn change(taken: &Taken, outcome: &Outcome) -> Sql {
         Outcome::Returned => &mut sql,
     };
     sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn task_ends_in_its_own_states() {
+        let (text, at) = (String::new, 0);
+        for (task, outcome, state) in [
+            (Task::Fire, Outcome::Purged(None), State::Completed),
+            (Task::Fire, Outcome::Completed(None), State::Completed),
+            (Task::Fire, Outcome::Failed(text()), State::Error),
+            (Task::Fire, Outcome::Retried(text(), at), State::RetryFire),
+            (Task::Fire, Outcome::Returned, State::RetryFire),
+            (Task::Expire, Outcome::Purged(None), State::Completed),
+            (Task::Expire, Outcome::Completed(None), State::Completed),
+            (Task::Expire, Outcome::Failed(text()), State::ExpireError),
+            (Task::Expire, Outcome::Retried(text(), at), State::RetryExpire),
+            (Task::Expire, Outcome::Returned, State::RetryExpire),
+        ] {
+            assert_eq!(outcome.state(task), state, "{task:?} {outcome:?}");
+        }
+    }
 }

@@ -14,9 +14,9 @@ use std::time::Duration;
 use streams_svc::State;
 use streams_svc::config::Config;
 use streams_svc::definitions::Definitions;
-use streams_svc::drive::{Entry, EventService, Fault, Follower, Page, Sender, Worker};
+use streams_svc::drive::{Entry, EventService, Fault, Follower, Sender, Worker};
 use streams_svc::pipeline::{self, Handlers};
-use streams_svc::store::{self, Place};
+use streams_svc::store::{self, Due, Place, Room};
 use streams_svc::triggers;
 use streams_svc::winchester::StreamsPart;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,7 +56,7 @@ impl ListedEvents {
 }
 
 impl EventService for ListedEvents {
-    fn read(&self, after: Place, _: Duration) -> BoxFuture<'_, Result<Page, Fault>> {
+    fn read(&self, after: Place, _: Duration) -> BoxFuture<'_, Result<Vec<Entry>, Fault>> {
         let page = self.page.lock().unwrap().unwrap_or(1000);
         let entries = self.entries.lock().unwrap();
         let skip = usize::try_from(after.id).unwrap();
@@ -66,12 +66,25 @@ impl EventService for ListedEvents {
             is_emitted: *is_emitted,
         };
         let page = entries.iter().enumerate().skip(skip).take(page).map(entry).collect();
-        async move { Ok(Page { entries: page }) }.boxed()
+        async move { Ok(page) }.boxed()
     }
 
     fn store(&self, events: Vec<String>) -> BoxFuture<'_, Result<(), Fault>> {
         events.iter().for_each(|event| self.put(serde_json::from_str(event).unwrap(), true));
         async { Ok(()) }.boxed()
+    }
+}
+
+/// Room for so many streams, whosever they are.
+pub(crate) struct Few(pub(crate) usize);
+
+impl Room for Few {
+    fn of(&self, _due: &Due) -> usize {
+        self.0
+    }
+
+    fn took(&mut self, _due: &Due, count: usize) {
+        self.0 -= count;
     }
 }
 

@@ -1,14 +1,15 @@
 //! Every event joins once and every pipeline counts once, whoever else is at work and whoever dies.
 
-use crate::common::{Fixture, PIPELINES, TRIGGERS, event, part};
+use crate::common::{Few, Fixture, PIPELINES, TRIGGERS, at, event, part};
 use diesel::connection::SimpleConnection;
 use serde_json::{Value as Json, json};
+use shared::datetime::to_micros;
 use shared::db::{DbConn, DbError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use streams_svc::config::Config;
 use streams_svc::drive::{Follower, Worker};
-use streams_svc::engine::Task;
+use streams_svc::engine::{State, Task};
 use streams_svc::store::{self, Cursor, Finished, Outcome, Place, Taken};
 
 const INSTANCES: usize = 40;
@@ -115,22 +116,69 @@ async fn workers_at_the_same_time_run_every_pipeline_once() {
 }
 
 async fn take(fixture: &Fixture, lease_until: i64) -> Vec<Taken> {
-    let now = shared::datetime::to_micros(crate::common::at("2015-02-27T16:00:00"));
+    let now = to_micros(at("2015-02-27T16:00:00"));
     fixture
         .database
         .db
         .write(move |conn| {
             let due = store::list_due(conn, Task::Fire, now)?;
-            store::take(conn, &due, now, (now, lease_until), &mut 1)
+            store::take(conn, &due, now, (now, lease_until), &mut Few(1))
         })
         .await
         .unwrap()
 }
 
+/// Streams of `end` fire at 1 o'clock; all expire at 2.
+const TWO_HOURS: &str = "
+- name: t
+  expiration: $last + 2h
+  fire_pipeline: p
+  fire_delay: 60
+  match_criteria: [{}]
+  fire_criteria: [{event_type: end}]
+";
+
+#[actix_web::test]
+async fn worker_takes_what_is_due() {
+    for (task, event_type, state, time, is_taken) in [
+        (Task::Fire, "end", State::Active, "2015-02-27T01:00:00", false),
+        (Task::Fire, "end", State::Active, "2015-02-27T01:00:00.000001", true),
+        (Task::Fire, "end", State::RetryFire, "2015-02-27T03:00:00", true),
+        (Task::Fire, "end", State::RetryExpire, "2015-02-27T03:00:00", false),
+        (Task::Fire, "end", State::Error, "2015-02-27T03:00:00", false),
+        (Task::Fire, "end", State::Firing, "2015-02-27T03:00:00", false),
+        (Task::Fire, "a", State::Active, "2020-01-01", false),
+        (Task::Expire, "a", State::Active, "2015-02-27T02:00:00", false),
+        (Task::Expire, "a", State::Active, "2015-02-27T02:00:00.000001", true),
+        (Task::Expire, "a", State::RetryExpire, "2015-02-27T02:00:01", true),
+        (Task::Expire, "end", State::RetryExpire, "2015-02-27T02:00:01", true),
+        (Task::Expire, "end", State::RetryFire, "2015-02-27T03:00:00", false),
+        (Task::Expire, "a", State::Completed, "2015-02-27T03:00:00", false),
+        // What was ready before its time was over fires, however late.
+        (Task::Expire, "end", State::Active, "2015-02-27T03:00:00", false),
+    ] {
+        let fixture = Fixture::with(part(TWO_HOURS, "p: [logger]"), &Config::default());
+        fixture.set_clock("2015-02-27T00:59:00");
+        fixture.add(event(event_type, "m", "2015-02-27", json!({}))).await;
+        let (sql, now) =
+            (format!("UPDATE streams SET serial = 5, state = {}", state.number()), to_micros(at(time)));
+        let take = move |conn: &mut DbConn| {
+            conn.batch_execute(&sql)?;
+            let due = store::list_due(conn, task, now)?;
+            store::take(conn, &due, now, (now, now), &mut Few(9))
+        };
+        let taken = fixture.database.db.write(take).await.unwrap();
+        let serials: Vec<i64> = taken.iter().map(|taken| taken.serial).collect();
+        let (expected, after) = if is_taken { (vec![6], task.running()) } else { (vec![], state) };
+        assert_eq!(serials, expected, "{task:?} {event_type} {state} {time}");
+        assert_eq!(fixture.one("/v1/streams/1").await["state"], after.word(), "{task:?} {state} {time}");
+    }
+}
+
 #[actix_web::test]
 async fn stream_of_a_dead_worker_returns_and_what_it_brings_too_late_is_discarded() {
     let fixture = ready().await;
-    let noon = shared::datetime::to_micros(crate::common::at("2015-02-27T16:00:00"));
+    let noon = to_micros(at("2015-02-27T16:00:00"));
     let taken = take(&fixture, noon + 60_000_000).await.remove(0);
     let id = taken.id;
     assert_eq!(fixture.states(id).await, ["active", "firing"]);
@@ -156,7 +204,7 @@ async fn stream_of_a_dead_worker_returns_and_what_it_brings_too_late_is_discarde
 
 #[actix_web::test]
 async fn stream_of_a_worker_that_died_with_a_clock_ahead_returns() {
-    let noon = shared::datetime::to_micros(crate::common::at("2015-02-27T16:00:00"));
+    let noon = to_micros(at("2015-02-27T16:00:00"));
     // A lease has 60 seconds. That of a clock which is as much ahead holds, that of one a day ahead does not.
     for (until, others) in [(noon + 120_000_000, 29), (noon + 86_460_000_000, 30)] {
         let fixture = ready().await;

@@ -53,6 +53,12 @@ async fn stream_in_error_tells_why_and_returns_to_retry_fire_on_put() {
 }
 
 #[actix_web::test]
+async fn stream_in_error_stays_where_completed_ones_are_deleted() {
+    let fixture = failed(&Config { purge_completed_streams: Some(true), ..Config::default() }).await;
+    assert_eq!(fixture.one("/v1/streams/1").await["state"], "error");
+}
+
+#[actix_web::test]
 async fn failed_pipeline_is_tried_again_with_doubled_waits_where_that_is_wanted() {
     let config = Config { retry_limit: 2, retry_wait_secs: 10, ..Config::default() };
     let fixture = failed(&config).await;

@@ -1,12 +1,16 @@
-//! The whole service against what the original winchester made of the same notifications; the records are those of
-//! `winchester_judge.rs`, made by `fixtures/make-winchester.py`. The clock is that of the events.
+//! The whole service against what the original winchester 0.56 made of the same notifications. The records hold the
+//! steps of the clock, every stream at the end and every report of the usage handler; `fixtures/make-winchester.py` made
+//! them and describes their form. The clock is that of the events.
 
 use crate::common::{Fixture, PIPELINES, part};
 use serde_json::{Map, Value as Json, json};
+use shared::db::{DbConn, DbError};
 use std::collections::BTreeMap;
 use std::io::Read;
 use streams_svc::config::Config;
+use streams_svc::engine::State;
 use streams_svc::store;
+use streams_svc::triggers::Triggers;
 
 const EVENTS: &[u8] = include_bytes!("../fixtures/events.jsonl.gz");
 
@@ -102,10 +106,31 @@ fn kept(reports: &[Json]) -> Vec<Json> {
     kept
 }
 
+/// Which pipelines ran for streams, by id: of the states that a stream went through one says it.
+async fn pipelines(fixture: &Fixture, triggers: Triggers, streams: &Json) -> BTreeMap<i64, String> {
+    let id = |stream: &Json| (stream["id"].as_i64().unwrap(), stream["name"].as_str().unwrap().to_owned());
+    let streams: Vec<(i64, String)> = streams.as_array().unwrap().iter().map(id).collect();
+    let read = move |conn: &mut DbConn| {
+        let mut pipelines = BTreeMap::new();
+        for (id, name) in streams {
+            let trigger = triggers.get(&name).unwrap();
+            let history = store::list_history(conn, id)?;
+            let was = |state| history.iter().any(|change| change.state == Some(state));
+            assert_ne!(was(State::Firing), was(State::Expiring), "stream {id}");
+            let fired = was(State::Firing);
+            let pipeline = if fired { trigger.fire_pipeline() } else { trigger.expire_pipeline() };
+            pipelines.insert(id, pipeline.unwrap_or_default().to_owned());
+        }
+        Ok::<_, DbError>(pipelines)
+    };
+    fixture.database.db.read(read).await.unwrap()
+}
+
 async fn compare(triggers: &str, record: &[u8]) {
     let record = lines(record);
     let mut part = part(triggers, PIPELINES);
     part.time_sync_endpoint = Some("internal".to_owned());
+    let triggers = part.triggers.clone();
     let fixture = Fixture::with(part, &Config::default());
     play(&fixture, record[0]["steps"].as_array().unwrap()).await;
 
@@ -121,21 +146,26 @@ async fn compare(triggers: &str, record: &[u8]) {
         reports.entry(report["stream_id"].as_i64().unwrap()).or_default().push(report);
     }
     let streams = fixture.get("/v1/streams?details=1&limit=10000").await.json();
-    let ours: BTreeMap<String, Vec<Json>> = streams
+    let pipelines = pipelines(&fixture, triggers, &streams).await;
+    let ours: BTreeMap<String, (String, Vec<Json>)> = streams
         .as_array()
         .unwrap()
         .iter()
         .map(|stream| {
-            let reports = reports.get(&stream["id"].as_i64().unwrap());
-            (shown(stream, &numbers), reports.map(|reports| kept(reports)).unwrap_or_default())
+            let id = stream["id"].as_i64().unwrap();
+            let reports = reports.get(&id).map(|reports| kept(reports)).unwrap_or_default();
+            (shown(stream, &numbers), (pipelines[&id].clone(), reports))
         })
         .collect();
 
-    let runs: BTreeMap<u64, Vec<Json>> = record[1..]
+    let runs: BTreeMap<u64, (String, Vec<Json>)> = record[1..]
         .iter()
-        .filter_map(|line| Some((line.get("run")?.as_u64()?, line["reports"].as_array()?.clone())))
+        .filter_map(|line| {
+            let (pipeline, reports) = (line["pipeline"].as_str()?, line["reports"].as_array()?);
+            Some((line.get("run")?.as_u64()?, (pipeline.to_owned(), reports.clone())))
+        })
         .collect();
-    let theirs: BTreeMap<String, Vec<Json>> = record[1..]
+    let theirs: BTreeMap<String, (String, Vec<Json>)> = record[1..]
         .iter()
         .filter_map(|line| Some((line.get("stream")?.as_u64()?, line)))
         .map(|(number, line)| (content(line), runs.get(&number).cloned().unwrap_or_default()))

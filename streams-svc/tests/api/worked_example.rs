@@ -70,6 +70,8 @@ async fn exists_fires_the_stream_and_is_verified() {
     fixture.add(create_end()).await;
     let third = stream("active", "2015-02-27T15:33:56", "2015-03-01T15:33:56", Json::Null);
     assert_eq!(fixture.one("/v1/streams/1").await, third);
+    let counters = fixture.get("/v1/streams/debug").await.json()["counters"]["test_trigger"].clone();
+    assert_eq!(counters["fire"]["reasons"]["Wrong event type"], 3);
 
     fixture.set_clock("2015-02-28T00:30:00");
     fixture.add(exists()).await;
@@ -85,7 +87,7 @@ async fn exists_fires_the_stream_and_is_verified() {
     assert_eq!(fixture.one("/v1/streams/1").await, done);
     assert_eq!(fixture.states(1).await, ["active", "firing", "completed"]);
     let history = fixture.get("/v1/streams/1/history").await.json();
-    assert_eq!(history[2]["serial"], 2);
+    assert_eq!((&history[0]["serial"], &history[2]["serial"]), (&json!(0), &json!(2)));
 
     let detailed = fixture.one("/v1/streams/1?detail=true").await;
     assert_eq!(detailed["events"], json!([update(), create_start(), create_end(), exists()]));
@@ -94,6 +96,7 @@ async fn exists_fires_the_stream_and_is_verified() {
     let verified = &stored[4];
     assert_eq!(verified["event_type"], "compute.instance.exists.verified");
     assert_eq!(verified["error"], "None");
+    assert_eq!(verified["original_message_id"], EXISTS);
     assert_eq!(verified["stream_id"], 1);
     let id = Uuid::new_v5(&Uuid::parse_str(EXISTS).unwrap(), b"compute.instance.exists.verified");
     assert_eq!(verified["message_id"], id.to_string());
@@ -111,7 +114,7 @@ async fn stream_without_exists_expires_and_fails_with_u0() {
     }
     fixture.set_clock("2015-03-01T15:33:56");
     assert_eq!(fixture.work().await, 0);
-    fixture.set_clock("2015-03-01T15:33:57");
+    fixture.set_clock("2015-03-01T15:33:56.000001");
     assert_eq!(fixture.work().await, 1);
     let done = stream("completed", "2015-02-27T15:33:56", "2015-03-01T15:33:56", Json::Null);
     assert_eq!(fixture.one("/v1/streams/1").await, done);
@@ -155,4 +158,9 @@ async fn completed_stream_is_deleted_where_that_is_wanted() {
     assert_eq!(fixture.states(1).await, ["active", "firing", "completed"]);
     fixture.add(create_end()).await;
     assert_eq!(fixture.ids("/v1/streams").await, [2], "ids are never used again");
+    // One that expires goes, too.
+    fixture.set_clock("2015-03-01T15:33:57");
+    assert_eq!(fixture.work().await, 1);
+    assert_eq!(fixture.get("/v1/streams").await.body, "[]");
+    assert_eq!(fixture.states(2).await, ["active", "expiring", "completed"]);
 }
