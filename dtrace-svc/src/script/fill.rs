@@ -42,18 +42,6 @@ fn places(script: &str) -> impl Iterator<Item = Place<'_>> {
     })
 }
 
-/// Names of the script's variables, each once, without the two words for the filter.
-#[must_use]
-pub fn variables(script: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    for Place { name, .. } in places(script) {
-        if ![FILTER, PARTIAL_FILTER].contains(&name) && !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
 /// The script with everything filled in.
 ///
 /// `is_trusted` tells of which variables the value may be any text: those that whoever may edit the script gave.
@@ -143,6 +131,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    /// Names of the script's variables, each once, without the two words for the filter.
+    fn variables(script: &str) -> Vec<&str> {
+        let mut names = Vec::new();
+        for Place { name, .. } in places(script) {
+            if ![FILTER, PARTIAL_FILTER].contains(&name) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
 
     fn object(value: Value) -> Map<String, Value> {
         serde_json::from_value(value).unwrap()

@@ -6,7 +6,7 @@ mod filter;
 mod guard;
 mod scan;
 
-pub use fill::{fill, variables};
+pub use fill::fill;
 pub use filter::{Filter, FilterError};
 pub use guard::{Forbidden, guard};
 pub use scan::{Aggregation, Excess, Kind, Scan, scan};
