@@ -5,7 +5,7 @@ use crate::model::{Stamp, parse_rfc3339};
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
+use shared::url::encoded;
 
 /// An annotation to create or replace; what is empty is not sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,27 +106,6 @@ impl Find {
         let pairs: Vec<String> = sent.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         format!("/annotation/query?{}", pairs.join("&"))
     }
-}
-
-/// The path of one annotation below the API's root.
-#[must_use]
-pub fn annotation_path(id: &str) -> String {
-    format!("/annotation/{}", encoded(id))
-}
-
-/// A value as it stands in a URL.
-#[must_use]
-pub fn encoded(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            // Writing into a String cannot fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
 }
 
 /// The error in an answer, `None` when it is none: the status, or an object with `error` as the original's own client
@@ -267,7 +246,6 @@ mod tests {
             find.path(),
             "/annotation/query?StartDate=2016-02-24T22%3A08%3A41%2B05%3A00&Owner=a%20b%26c"
         );
-        assert_eq!(annotation_path("../x"), "/annotation/..%2Fx");
     }
 
     #[test]

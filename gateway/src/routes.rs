@@ -12,6 +12,7 @@ pub(crate) use matcher::{Found, Router};
 use crate::model::Kind;
 use hyper::Method;
 use hyper::header::HeaderValue;
+use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
 /// An API of the product: it decides how an error of the gateway looks.
@@ -264,24 +265,7 @@ impl Route {
 /// A path segment without its percent encoding; what does not decode stays as it is.
 #[must_use]
 pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
-    if !segment.contains('%') {
-        return Cow::Borrowed(segment);
-    }
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        match tail.split_at_checked(2).and_then(|(digits, after)| Some((escaped(*first, digits)?, after))) {
-            Some((byte, after)) => {
-                bytes.push(byte);
-                rest = after;
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(segment), Cow::Owned)
+    percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment))
 }
 
 /// What is left when a path is decoded until nothing in it is encoded any more.

@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
+use shared::url::encoded;
 use std::time::Duration;
 
 /// Longest wait for an answer.
@@ -144,12 +145,7 @@ pub(crate) fn path(base: &str, words: &[&str]) -> anyhow::Result<String> {
     for word in words {
         ensure!(!["", ".", ".."].contains(word), "{word:?} names nothing");
         path.push('/');
-        for byte in word.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(byte.into()),
-                _ => path.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        path.push_str(&encoded(word));
     }
     Ok(path)
 }

@@ -1,6 +1,7 @@
 //! What two services already use and no API owns: the database door, group commit, configuration loading, server start and
-//! stop, connections to AMQP brokers, logging, health and metrics, signed identity, secrets, the clock, and small readers (globs, YAML with line
-//! numbers, ISO 8601 times, time expressions, the header `Accept`, `StackTach`'s query strings).
+//! stop, connections to AMQP brokers, logging, health and metrics, signed identity, secrets, the clock, and small readers
+//! (globs, YAML with line numbers, ISO 8601 times, time expressions, the header `Accept`, `StackTach`'s query strings,
+//! parts of URLs).
 //!
 //! Nothing here knows a route or a table, nor what only one service needs to know.
 
@@ -27,4 +28,5 @@ pub mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timex;
+pub mod url;
 pub mod yaml;

@@ -13,6 +13,7 @@ use crate::pages::{Call, input, nothing, typed, unstored};
 use crate::store;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, Response, StatusCode};
+use shared::url::encoded;
 use std::sync::Arc;
 
 /// Characters of a PKCE challenge: SHA-256 in base64 without padding.
@@ -209,15 +210,4 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
         .replace('"', "&quot;")
         .replace('\'', "&#39;")
-}
-
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    text.bytes().map(byte).collect()
 }
