@@ -150,6 +150,12 @@ pub(crate) fn path(base: &str, words: &[&str]) -> anyhow::Result<String> {
     Ok(path)
 }
 
+/// Whether this is the form of an id.
+pub(crate) fn is_id(text: &str) -> bool {
+    // There are shorter and longer forms of the same, which a name may have.
+    text.len() == uuid::fmt::Hyphenated::LENGTH && uuid::Uuid::try_parse(text).is_ok()
+}
+
 fn is_put_off(status: StatusCode) -> bool {
     [
         StatusCode::TOO_MANY_REQUESTS,
@@ -233,6 +239,21 @@ mod tests {
         assert_eq!(path("/a", &["b/c", "d"]).unwrap(), "/a/b%2Fc/d");
         for word in ["", ".", ".."] {
             assert_eq!(one(word).unwrap_err(), format!("{word:?} names nothing"));
+        }
+    }
+
+    #[test]
+    fn ids_are_told_from_names() {
+        assert!(is_id("b7c658e0-2ddb-46dd-8973-4a59ffc9957e"));
+        for name in [
+            "b7c658e0-2ddb-46dd-8973-4a59ffc9957g",
+            "b7c658e02ddb46dd89734a59ffc9957e",
+            &"-".repeat(36),
+            &"a".repeat(36),
+            "zfs reads",
+            "",
+        ] {
+            assert!(!is_id(name), "{name}");
         }
     }
 

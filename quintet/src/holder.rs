@@ -1,7 +1,7 @@
 //! What `quintet user`, `client` and `role` have in common: whoever holds permissions, named by a name.
 
 use crate::cli::{Format, OutputFormat, Server};
-use crate::client::{Client, path};
+use crate::client::{Client, is_id, path};
 use crate::output::{Rows, plain, print_done, print_json, print_line};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -18,17 +18,6 @@ const PASSWORD_BYTES: u64 = 4096;
 /// One of them, by name.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
-    /// Its name
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) server: Server,
-    #[command(flatten)]
-    pub(crate) format: Format,
-}
-
-/// One of them, shown in full.
-#[derive(Debug, Args)]
-pub(crate) struct Shown {
     /// Its name
     pub(crate) name: String,
     #[command(flatten)]
@@ -313,9 +302,4 @@ pub(crate) fn print_made(mut done: Value, secret: Option<(&str, &str)>, format: 
 fn written(words: &Value) -> String {
     let words: Vec<String> = words.as_array().into_iter().flatten().map(plain).collect();
     words.join("->")
-}
-
-fn is_id(text: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
-    text.len() == 36 && text.bytes().all(is_part)
 }

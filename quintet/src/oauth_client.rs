@@ -1,9 +1,7 @@
 //! `quintet client`: programs that log in by a secret, or send their users here to log in.
 
 use crate::cli::{Format, Server};
-use crate::holder::{
-    Holders, Listed, Named, NewSecret, Shown, WithPermissions, WithRole, WithSecret, print_made,
-};
+use crate::holder::{Holders, Listed, Named, NewSecret, WithPermissions, WithRole, WithSecret, print_made};
 use crate::output::print_done;
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -22,7 +20,7 @@ pub(crate) enum ClientCommand {
     /// List clients with their roles and permissions
     List(Listed),
     /// Show one client
-    Show(Shown),
+    Show(Named),
     /// Make a client
     Create(CreateFlags),
     /// Remove a client; all tokens that it got end within a second

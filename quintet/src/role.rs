@@ -1,7 +1,7 @@
 //! `quintet role`: lists of permissions that users and clients share.
 
 use crate::cli::{Format, Server};
-use crate::holder::{Holders, Listed, Named, Shown, WithPermissions};
+use crate::holder::{Holders, Listed, Named, WithPermissions};
 use crate::output::print_done;
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -18,7 +18,7 @@ pub(crate) enum RoleCommand {
     /// List roles with their permissions
     List(Listed),
     /// Show one role
-    Show(Shown),
+    Show(Named),
     /// Make a role
     Create(CreateFlags),
     /// Remove a role from everybody who has it, and for good

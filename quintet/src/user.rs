@@ -2,9 +2,7 @@
 
 use crate::cli::{Format, OutputFormat, Server};
 use crate::client::Client;
-use crate::holder::{
-    Holders, Listed, Named, NewSecret, Shown, WithPermissions, WithRole, WithSecret, print_made,
-};
+use crate::holder::{Holders, Listed, Named, NewSecret, WithPermissions, WithRole, WithSecret, print_made};
 use crate::output::{plain, print_done, print_json, print_line};
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -26,7 +24,7 @@ pub(crate) enum UserCommand {
     /// List users with their roles and permissions
     List(Listed),
     /// Show one user
-    Show(Shown),
+    Show(Named),
     /// Make a user
     Create(CreateFlags),
     /// Remove a user; all of his logins end within a second
