@@ -17,6 +17,7 @@ mod product;
 mod reference;
 mod role;
 mod serve;
+mod sse;
 mod streams;
 mod token;
 mod user;

@@ -4,8 +4,9 @@ use super::flags::TailFlags;
 use crate::cli::OutputFormat;
 use crate::client::Client;
 use crate::output::{plain, print_line};
+use crate::sse::{Events, ServerEvent};
 use anyhow::Context;
-use reqwest::{Method, Response};
+use reqwest::Method;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -66,14 +67,17 @@ async fn listen(
     }
     let mut answer = client.send(request).await?;
     *was_open = true;
-    let mut text = Vec::new();
-    while let Some(event) = next_event(&mut answer, &mut text).await? {
-        let Some(change) = change(event, last) else { continue };
-        if is_wanted(&change, flags) && !print_line(&line(&change, flags.format.output)) {
-            return Ok(End::NobodyReads);
+    let mut events = Events::new(MOST_BYTES);
+    loop {
+        let chunk = tokio::time::timeout(SILENCE, answer.chunk()).await.context("the tail is silent")??;
+        let Some(chunk) = chunk else { return Ok(End::Broken) };
+        for event in events.take(&chunk)? {
+            let Some(change) = change(event, last) else { continue };
+            if is_wanted(&change, flags) && !print_line(&line(&change, flags.format.output)) {
+                return Ok(End::NobodyReads);
+            }
         }
     }
-    Ok(End::Broken)
 }
 
 /// The change that an event tells of. One without a change has an id too: where the tail began.
@@ -99,65 +103,17 @@ fn line(change: &Value, output: OutputFormat) -> String {
     texts.collect::<Vec<_>>().join("  ").trim_end().to_owned()
 }
 
-/// A server-sent event, as far as it matters here.
-#[derive(Debug, Default, PartialEq)]
-struct ServerEvent {
-    id: Option<String>,
-    data: Option<String>,
-}
-
-/// The next event; `None` at the end of the connection. `text` holds what was read beyond it.
-async fn next_event(answer: &mut Response, text: &mut Vec<u8>) -> anyhow::Result<Option<ServerEvent>> {
-    loop {
-        if let Some(event) = take_event(text) {
-            return Ok(Some(event));
-        }
-        anyhow::ensure!(text.len() < MOST_BYTES, "an event of the tail is too long");
-        let chunk = tokio::time::timeout(SILENCE, answer.chunk()).await;
-        match chunk.context("the tail is silent")?? {
-            Some(chunk) => text.extend_from_slice(&chunk),
-            None => return Ok(None),
-        }
-    }
-}
-
-/// Takes the first whole event off the text.
-fn take_event(text: &mut Vec<u8>) -> Option<ServerEvent> {
-    let end = text.windows(2).position(|pair| pair == b"\n\n")? + 2;
-    let whole: Vec<u8> = text.drain(..end).collect();
-    let mut event = ServerEvent::default();
-    for line in String::from_utf8_lossy(&whole).lines() {
-        match line.split_once(':') {
-            Some(("id", id)) => event.id = Some(id.trim().to_owned()),
-            Some(("data", data)) => event.data = Some(data.trim().to_owned()),
-            // A comment, or a field that says nothing here.
-            Some(_) | None => {}
-        }
-    }
-    Some(event)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn events_are_taken_whole_and_comments_are_nothing() {
-        let mut text = b": quiet\n\nid: 1-2\nevent: stream\ndata: {\"a\": 1}\n\nid: 1-".to_vec();
-        assert_eq!(take_event(&mut text), Some(ServerEvent::default()));
-        let event = ServerEvent { id: Some("1-2".to_owned()), data: Some("{\"a\": 1}".to_owned()) };
-        assert_eq!(take_event(&mut text), Some(event));
-        assert_eq!(take_event(&mut text), None);
-        assert_eq!(text, b"id: 1-");
-    }
-
     /// A connection that breaks before the first change goes on where it began.
     #[test]
     fn the_last_id_counts_with_a_change_or_without() {
-        let mut text = b"id: 1-2\n\n: quiet\n\nid: 1-3\nevent: stream\ndata: {\"a\": 1}\n\n".to_vec();
+        let text = b"id: 1-2\n\n: quiet\n\nid: 1-3\nevent: stream\ndata: {\"a\": 1}\n\n";
         let (mut last, mut seen) = (None, Vec::new());
-        while let Some(event) = take_event(&mut text) {
+        for event in Events::new(MOST_BYTES).take(text).unwrap() {
             seen.push((change(event, &mut last), last.clone().unwrap()));
         }
         let id = |id: &str| id.to_owned();
