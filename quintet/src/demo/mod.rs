@@ -34,19 +34,18 @@ pub(crate) async fn demo(settings: &Settings, flags: &DemoFlags) -> anyhow::Resu
     }
     let source = source(settings, flags, &folder, &example)?;
     let product = Product::start(&source, &["all".to_owned()]).await?;
-    let url = product.url().context("the gateway does not answer")?;
-    print_line(&format!("ready {url}"));
-    // In the secure mode the token that the start has made.
-    let made = || {
-        std::fs::read_to_string(secrets::path(&source.common()?, "admin_token")).map_err(anyhow::Error::from)
+    let shown = async {
+        let url = product.url().context("the gateway does not answer")?;
+        print_line(&format!("ready {url}"));
+        // In the secure mode with the token that the start has made.
+        let made = secrets::path(&source.common()?, "admin_token");
+        let token = flags.token.clone().or_else(|| std::fs::read_to_string(made).ok());
+        load(&example, Server { url, token }).await?;
+        std::future::pending::<anyhow::Result<()>>().await
     };
-    let server = Server { url, token: flags.token.clone().or_else(|| made().ok()) };
     let outcome = tokio::select! {
-        loaded = load(&example, server) => match loaded {
-            Ok(()) => shared::stop::signalled().await.map_err(Into::into),
-            Err(cause) => Err(cause),
-        },
-        signalled = shared::stop::signalled() => signalled.map_err(Into::into),
+        outcome = shown => outcome,
+        signalled = shared::stop::signalled() => signalled.map_err(anyhow::Error::from),
     };
     product.stop().await;
     outcome
