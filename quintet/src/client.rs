@@ -33,6 +33,11 @@ impl Refused {
     }
 }
 
+/// Whether a failure will not mend by itself: what is wrong with the question stays wrong.
+pub(crate) fn is_final(cause: &anyhow::Error) -> bool {
+    cause.downcast_ref::<Refused>().is_some_and(|refused| !refused.is_temporary())
+}
+
 /// A gateway to talk to.
 #[derive(Clone)]
 pub(crate) struct Client {

@@ -19,6 +19,8 @@ mod role;
 mod serve;
 mod sse;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod token;
 mod user;
 

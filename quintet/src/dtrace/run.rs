@@ -24,10 +24,12 @@ pub(super) async fn run(flags: RunFlags) -> anyhow::Result<()> {
     let client = Client::new(flags.server.clone())?;
     let target = target(&client, &flags).await?;
     let outcome = follow(&client, &target, &flags).await;
-    if target.is_temporary {
-        client.send(client.request(Method::DELETE, &path(&[&target.id])?)).await?;
-    }
-    outcome
+    let removed = if target.is_temporary { remove(&client, &target).await } else { Ok(()) };
+    outcome.and(removed)
+}
+
+async fn remove(client: &Client, target: &Target) -> anyhow::Result<()> {
+    client.send(client.request(Method::DELETE, &path(&[&target.id])?)).await.map(drop)
 }
 
 /// The stored script of this id or name, else the ready one, else that of a file.
@@ -56,10 +58,21 @@ async fn target(client: &Client, flags: &RunFlags) -> anyhow::Result<Target> {
 async fn follow(client: &Client, target: &Target, flags: &RunFlags) -> anyhow::Result<()> {
     let record = if flags.record { "&record=true" } else { "" };
     let place = format!("{}?lines=true{record}", path(&[&target.id, "stream"])?);
-    let mut socket = Socket::open(client, &place).await?;
-    socket.send(&flags.message()).await?;
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let opening = async {
+        let mut socket = Socket::open(client, &place).await?;
+        socket.send(&flags.message()).await?;
+        anyhow::Ok(socket)
+    };
+    let mut socket = tokio::select! {
+        socket = opening => socket?,
+        _ = &mut interrupted => return Ok(()),
+    };
     let mut screen = Screen::new(&target.name, flags.format.output);
-    let outcome = show(&mut socket, &mut screen, flags.ticks.unwrap_or(u64::MAX)).await;
+    let outcome = tokio::select! {
+        outcome = show(&mut socket, &mut screen, flags.ticks.unwrap_or(u64::MAX)) => outcome,
+        _ = &mut interrupted => Ok(()),
+    };
     socket.close().await;
     screen.finish();
     outcome
@@ -69,11 +82,7 @@ async fn follow(client: &Client, target: &Target, flags: &RunFlags) -> anyhow::R
 async fn show(socket: &mut Socket, screen: &mut Screen, ticks: u64) -> anyhow::Result<()> {
     let mut has_started = false;
     while screen.ticks() < ticks {
-        let told = tokio::select! {
-            told = socket.next() => told?,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        };
-        let message = match told {
+        let message = match socket.next().await? {
             Told::Message(message) => message,
             Told::Closed(CloseCode::Normal, _) => return Ok(()),
             Told::Closed(_, text) => bail!("the run ended: {text}"),

@@ -2,7 +2,7 @@
 
 use super::list::{PATH, columns};
 use crate::cli::{OutputFormat, TailFlags};
-use crate::client::{Client, Refused};
+use crate::client::{Client, is_final};
 use crate::output::{harmless, print_line};
 use serde_json::Value;
 use std::time::Duration;
@@ -15,6 +15,13 @@ const PAGE: usize = 500;
 
 /// Prints new events until interrupted, or until nobody reads along.
 pub(crate) async fn tail(flags: TailFlags) -> anyhow::Result<()> {
+    tokio::select! {
+        outcome = follow(flags) => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+async fn follow(flags: TailFlags) -> anyhow::Result<()> {
     let client = Client::new(flags.server)?;
     let newest = client.get(PATH, &[("limit", "1".to_owned())]).await?;
     let mut mark = newest.pointer("/0/_mark").and_then(Value::as_str).unwrap_or("").to_owned();
@@ -27,10 +34,7 @@ pub(crate) async fn tail(flags: TailFlags) -> anyhow::Result<()> {
         }
         let page = match client.get(PATH, &query).await {
             Ok(page) => page,
-            // What is wrong with the question will not mend by itself.
-            Err(cause) if cause.downcast_ref::<Refused>().is_some_and(|refused| !refused.is_temporary()) => {
-                return Err(cause);
-            }
+            Err(cause) if is_final(&cause) => return Err(cause),
             Err(cause) => {
                 log::warn!("{cause:#}, trying again");
                 Value::Null
@@ -50,10 +54,7 @@ pub(crate) async fn tail(flags: TailFlags) -> anyhow::Result<()> {
             mark = last.to_owned();
         }
         if events.len() < PAGE {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => return Ok(()),
-                () = tokio::time::sleep(PERIOD) => (),
-            }
+            tokio::time::sleep(PERIOD).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::flags::TailFlags;
 use crate::cli::OutputFormat;
-use crate::client::Client;
+use crate::client::{Client, is_final};
 use crate::output::{plain, print_line};
 use crate::sse::{Events, ServerEvent};
 use anyhow::Context;
@@ -24,25 +24,24 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// Prints changes until interrupted, or until nobody reads along.
 pub(super) async fn tail(flags: TailFlags) -> anyhow::Result<()> {
+    tokio::select! {
+        outcome = follow(flags) => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+async fn follow(flags: TailFlags) -> anyhow::Result<()> {
     let client = Client::new(flags.server.clone())?;
     let (mut last, mut was_open) = (None, false);
     loop {
-        let listening = listen(&client, &flags, &mut last, &mut was_open);
-        let outcome = tokio::select! {
-            outcome = listening => outcome,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        };
-        match outcome {
+        match listen(&client, &flags, &mut last, &mut was_open).await {
             Ok(End::NobodyReads) => return Ok(()),
             Ok(End::Broken) => {}
-            // What was wrong from the start will not mend by itself.
-            Err(cause) if !was_open => return Err(cause),
+            // Nor will what was wrong from the start mend by itself.
+            Err(cause) if !was_open || is_final(&cause) => return Err(cause),
             Err(cause) => log::warn!("{cause:#}, trying again"),
         }
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
