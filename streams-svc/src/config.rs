@@ -37,7 +37,7 @@ pub struct Config {
     /// Days that the history of streams is kept, 1 to 3650.
     pub history_days: u32,
     /// Rest in seconds of a worker that found nothing. Unset: `pipeline_worker_delay` of the winchester.yaml, or 10.
-    /// A stream that becomes ready wakes it before.
+    /// A stream that an event makes ready wakes it before; one that only time makes ready waits for the end of the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_delay_secs: Option<f64>,
     /// Streams that a worker takes at once. Unset: `pipeline_worker_batch_size` of the winchester.yaml, or 1000.

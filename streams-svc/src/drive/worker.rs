@@ -7,6 +7,7 @@
 //! else, and its streams that are not taken are there for others.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -97,13 +98,18 @@ impl Worker {
                 continue;
             }
             let delay = self.state.definitions.current().part.pipeline_worker_delay;
-            tokio::select! {
-                () = stop.stopped() => break,
-                Some(done) = self.running.next() => self.finish(done).await,
-                Some(pipeline) = self.left_behind.next() => self.slots.leave(&pipeline),
-                _ = renewal.tick() => self.renew().await,
-                () = self.state.ready.notified() => {}
-                () = tokio::time::sleep(delay) => {}
+            let mut rest = pin!(tokio::time::sleep(delay));
+            loop {
+                tokio::select! {
+                    () = stop.stopped() => {}
+                    Some(done) = self.running.next() => self.finish(done).await,
+                    Some(pipeline) = self.left_behind.next() => self.slots.leave(&pipeline),
+                    // That alone ends no rest: with a long delay nothing is looked for before its time.
+                    _ = renewal.tick() => if !self.renew().await { continue },
+                    () = self.state.ready.notified() => {}
+                    () = &mut rest => {}
+                }
+                break;
             }
         }
         self.give_back().await;
@@ -227,8 +233,8 @@ impl Worker {
         }
     }
 
-    /// Keeps what is in hand, and returns what others have lost.
-    async fn renew(&mut self) {
+    /// Keeps what is in hand, and returns what others have lost; whether that was anything.
+    async fn renew(&mut self) -> bool {
         let ids: Vec<i64> = self.ids.iter().copied().collect();
         let (lease, lease_until) = (self.lease_micros(), self.lease_until());
         let at = to_micros(self.state.clock.now_naive());
@@ -238,11 +244,14 @@ impl Worker {
             }
             store::return_lost(conn, at, lease)
         });
-        match renewed.await {
-            Ok(0) => {}
-            Ok(lost) => log::warn!("{lost} streams of a worker that is gone return"),
-            Err(cause) => log::warn!("leases are not renewed, trying again: {cause}"),
+        let lost = renewed.await.unwrap_or_else(|cause| {
+            log::warn!("leases are not renewed, trying again: {cause}");
+            0
+        });
+        if lost > 0 {
+            log::warn!("{lost} streams of a worker that is gone return");
         }
+        lost > 0
     }
 
     fn lease_until(&self) -> i64 {
