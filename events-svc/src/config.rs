@@ -36,7 +36,6 @@ pub struct Config {
     /// Drop notifications that no definition matches, instead of storing them with the default traits.
     pub drop_unmatched_notifications: bool,
     /// While this file exists, `/healthcheck` answers 503, so that a load balancer takes the instance out.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_by_file_path: Option<PathBuf>,
     /// AMQP brokers to take notifications from.
     pub amqp: Vec<amqp::Broker>,

@@ -38,13 +38,10 @@ pub struct Config {
     pub history_days: u32,
     /// Rest in seconds of a worker that found nothing. Unset: `pipeline_worker_delay` of the winchester.yaml, or 10.
     /// A stream that an event makes ready wakes it before; one that only time makes ready waits for the end of the rest.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_delay_secs: Option<f64>,
     /// Streams that a worker takes at once. Unset: `pipeline_worker_batch_size` of the winchester.yaml, or 1000.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_batch_size: Option<usize>,
     /// Delete streams when they are completed. Unset: as the winchester.yaml says, or true.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub purge_completed_streams: Option<bool>,
     /// Pipelines that run at the same time, 1 to 256. One of them gets at most half of what the others leave free, so
     /// that none holds up the others.

@@ -22,13 +22,10 @@ const NAME_BYTES: usize = 255;
 pub struct Broker {
     /// `amqp://user:password@host:port/vhost`, or `amqps://…`; a blank vhost is `/`. Unset: guest on
     /// `localhost:5672`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
     /// File that holds `url`. It is read at every connection: a new password needs no restart.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub url_file: Option<PathBuf>,
     /// PEM file with authorities that may sign the broker's certificate, beside those of the system.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// Whose names and options stand for what the queues leave out: `stacktach` or `openstack`.
     pub layout: Layout,
@@ -105,16 +102,16 @@ pub struct Queue {
     #[serde(default)]
     pub exchange_type: ExchangeType,
     /// Routing key of the binding. Unset: the queue's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub routing_key: Option<String>,
     /// Whether queue and exchanges survive a restart of the broker. Unset: the layout's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub durable: Option<bool>,
     /// Whether queue and exchanges go when nobody uses them any more.
     #[serde(default)]
     pub auto_delete: bool,
     /// Kind of the queue: `classic` or `quorum`. Unset: the broker's choice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub queue_type: Option<QueueType>,
     /// Declare queue, exchanges and bindings. `false`: the queue is there, made by somebody else.
     #[serde(default = "yes")]
