@@ -3,16 +3,22 @@
 //! One file serves the whole product. [`Common`] holds what several services read; each service owns one section
 //! of its own and reads it with [`Source::section`]. A key nobody knows stops the start and names file and key.
 
+mod described;
+mod origin;
 mod variables;
 
+use described::{described, place};
+use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
-use figment::{Figment, Metadata};
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use variables::Variables;
+
+pub use described::without_login;
+pub use origin::is_origin;
 
 /// Default settings file, read when it exists.
 pub const DEFAULT_FILE: &str = "quintet.toml";
@@ -336,28 +342,6 @@ impl Source {
     #[must_use]
     pub fn whence(&self, key: &str) -> Option<String> {
         place(self.merged("", &Json::Null).find_metadata(key)?, key)
-    }
-}
-
-/// What is wrong, with key and place as the user wrote them.
-fn described(error: &figment::Error) -> String {
-    let key = error.path.join(".");
-    let mut text = error.kind.to_string();
-    if !key.is_empty() {
-        text.push_str(&format!(" for key {key}"));
-    }
-    if let Some(place) = error.metadata.as_ref().and_then(|metadata| place(metadata, &key)) {
-        text.push_str(&format!(" in {place}"));
-    }
-    text
-}
-
-fn place(origin: &Metadata, key: &str) -> Option<String> {
-    match &origin.source {
-        Some(figment::Source::File(path)) => Some(path.display().to_string()),
-        // Flags and defaults come from our own code.
-        Some(_) => None,
-        None => Some(format!("QUINTET_{}", key.to_ascii_uppercase().replace('.', "__"))),
     }
 }
 
