@@ -23,6 +23,9 @@ pub use origin::is_origin;
 /// Default settings file, read when it exists.
 pub const DEFAULT_FILE: &str = "quintet.toml";
 
+/// Longest time that open requests may get after SIGTERM: a day.
+const LONGEST_SHUTDOWN_SECS: u64 = 86_400;
+
 /// Why the settings were refused; the text names the file or variable and the key.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -172,7 +175,7 @@ pub struct Common {
     pub winchester_config: Option<PathBuf>,
     /// `event_definitions.yaml` in ceilometer's dialect. Unset: a built-in catch-all.
     pub event_definitions: Option<PathBuf>,
-    /// Seconds that open requests get to end after SIGTERM.
+    /// Seconds that open requests get to end after SIGTERM, 0 to 86 400.
     pub shutdown_timeout_secs: u64,
     #[serde(skip_serializing)]
     #[schemars(skip)]
@@ -235,14 +238,16 @@ impl Common {
         match &self.database_url {
             None => Ok(crate::db::Target::Sqlite { file: self.data_dir.join(format!("{service}.sqlite")) }),
             Some(url) => crate::db::Target::postgres(url.reveal(), service).ok_or_else(|| {
-                ConfigError::Conflict(
-                    "database_url: expected postgres://…, with % as %25 (leave it out for SQLite)".into(),
-                )
+                let key = if self.database_url_file.is_some() { "database_url_file" } else { "database_url" };
+                ConfigError::Conflict(format!(
+                    "{key}: expected postgres://user:password@host:port/database, with % as %25 (leave it out for SQLite)"
+                ))
             }),
         }
     }
 
-    fn resolve_files(mut self) -> Result<Self, ConfigError> {
+    /// Reads the files of secrets, and refuses what cannot work.
+    fn checked(mut self) -> Result<Self, ConfigError> {
         let auth = &mut self.auth;
         for (key, secret, file) in [
             ("database_url_file", &mut self.database_url, &self.database_url_file),
@@ -259,14 +264,24 @@ impl Common {
                 "database_connections: expected 2 to 64, found {found}"
             )));
         }
+        if self.shutdown_timeout_secs > LONGEST_SHUTDOWN_SECS {
+            return Err(ConfigError::Conflict(format!(
+                "shutdown_timeout_secs: expected 0 to {LONGEST_SHUTDOWN_SECS}, found {}",
+                self.shutdown_timeout_secs
+            )));
+        }
         Ok(self)
     }
 }
 
 /// Fills an unset secret from the file that `key` names; the last line break is not part of it. No name is no file: that
-/// is what a variable comes to that was filled from an empty one.
+/// is what a variable comes to that was filled from an empty one. Of two secrets nobody knows which is meant.
 fn fill(key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), ConfigError> {
-    if let (None, Some(path)) = (&secret, file.filter(|path| !path.as_os_str().is_empty())) {
+    if let Some(path) = file.filter(|path| !path.as_os_str().is_empty()) {
+        if secret.is_some() {
+            let value = key.trim_end_matches("_file");
+            return Err(ConfigError::Conflict(format!("{key}: {value} is set too; leave one of them out")));
+        }
         let text = std::fs::read_to_string(path)
             .map_err(|cause| ConfigError::Conflict(format!("{key}: {}: {cause}", path.display())))?;
         *secret = Some(Secret::new(text.trim_end_matches(['\n', '\r'])));
@@ -316,7 +331,7 @@ impl Source {
     pub fn common(&self) -> Result<Common, ConfigError> {
         let settings = self.merged("", schemars::schema_for!(Common).as_value());
         let common: Common = settings.extract().map_err(|error| ConfigError::Invalid(Box::new(error)))?;
-        common.resolve_files()
+        common.checked().map_err(|error| self.located(error))
     }
 
     /// One service's own section over its defaults.
@@ -336,6 +351,15 @@ impl Source {
             }
             ConfigError::Invalid(Box::new(error))
         })
+    }
+
+    /// A refusal begins with a key; this puts in front of it where the key is set.
+    fn located(&self, error: ConfigError) -> ConfigError {
+        let ConfigError::Conflict(text) = &error else { return error };
+        match text.split_once(':').and_then(|(key, _)| self.whence(key)) {
+            Some(place) => ConfigError::Conflict(format!("{place}: {text}")),
+            None => error,
+        }
     }
 
     /// Where a dotted key is set: a file, or a variable. `None` when it is not, or by a flag.
@@ -414,6 +438,62 @@ mod tests {
             jail.set_env("QUINTET_DATABASE_URL", "mysql://ada:hunter2@db/x");
             let error = Source::load(None).unwrap().common().unwrap_err().to_string();
             assert!(error.contains("database_url") && !error.contains("hunter2"), "{error}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn an_address_of_no_database_is_refused_with_where_it_is_set() {
+        Jail::expect_with(|jail| {
+            for url in
+                ["postgres://u:hunter2@db:99999/x", "postgres://u:hunter2@a:1,b:x/y", "postgres://[::1]:0/x"]
+            {
+                jail.set_env("QUINTET_DATABASE_URL", url);
+                let error = Source::load(None).unwrap().common().unwrap_err().to_string();
+                assert!(
+                    error.starts_with("QUINTET_DATABASE_URL: database_url: expected postgres://"),
+                    "{error}"
+                );
+                assert!(!error.contains("hunter2"), "{error}");
+            }
+            for url in [
+                "postgres:///x?host=/run",
+                "postgres://u:p@[::1]:5432/x",
+                "postgres://a:1,b,c/x",
+                "postgres://",
+            ] {
+                jail.set_env("QUINTET_DATABASE_URL", url);
+                assert!(Source::load(None).unwrap().common().is_ok(), "{url}");
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_stop_takes_a_day_at_most() {
+        let refusal = |secs: u64| {
+            let source = Source::load(None).unwrap().with("shutdown_timeout_secs", secs);
+            source.common().map_or_else(|error| error.to_string(), |_| "accepted".into())
+        };
+        // An instant that far away panics.
+        let expected = "shutdown_timeout_secs: expected 0 to 86400, found 18446744073709551615";
+        assert_eq!(refusal(u64::MAX), expected);
+        assert!(refusal(86_401).starts_with("shutdown_timeout_secs: "));
+        assert_eq!((refusal(0).as_str(), refusal(86_400).as_str()), ("accepted", "accepted"));
+    }
+
+    #[test]
+    fn a_secret_and_its_file_together_are_refused_by_name() {
+        Jail::expect_with(|jail| {
+            jail.create_file("pw", "hunter2\n")?;
+            jail.set_env("QUINTET_AUTH__ADMIN_PASSWORD", "hunter3");
+            jail.set_env("QUINTET_AUTH__ADMIN_PASSWORD_FILE", "pw");
+            let error = Source::load(None).unwrap().common().unwrap_err().to_string();
+            let expected = "QUINTET_AUTH__ADMIN_PASSWORD_FILE: auth.admin_password_file: auth.admin_password is set too; \
+                            leave one of them out";
+            assert_eq!(error, expected);
+            jail.set_env("QUINTET_AUTH__ADMIN_PASSWORD_FILE", "");
+            assert!(Source::load(None).unwrap().common().is_ok(), "no name is no file");
             Ok(())
         });
     }

@@ -59,6 +59,22 @@ impl PostgresUrl {
     }
 }
 
+/// Whether every host of the address is without a port or has one from 1 to 65535. As the driver reads it, a login ends
+/// at the first `@` before the first `/`.
+fn has_good_ports(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let hosts = authority.split_once('@').map_or(authority, |(_, hosts)| hosts);
+    let hosts = hosts.split('?').next().unwrap_or_default();
+    hosts.split(',').all(|host| {
+        // An address of IPv6 has colons of its own, in brackets.
+        let behind = host.rsplit_once(']').map_or(host, |(_, behind)| behind);
+        behind
+            .split_once(':')
+            .is_none_or(|(_, port)| port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0))
+    })
+}
+
 impl std::fmt::Debug for PostgresUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("postgres://********")
@@ -67,7 +83,7 @@ impl std::fmt::Debug for PostgresUrl {
 
 impl Target {
     /// `None` when `url` is no PostgreSQL address, has a `%` that encodes nothing (the driver's own error would show
-    /// the word it stands in, be it the password), or `schema` is not made of lower-case letters, digits and `_`.
+    /// the word it stands in, be it the password), has a port that is none, or `schema` is not made of lower-case letters, digits and `_`.
     #[must_use]
     pub fn postgres(url: &str, schema: &str) -> Option<Self> {
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -76,8 +92,12 @@ impl Target {
         let is_decodable = encoded.all(|code| {
             code.len() >= 2 && code.iter().take(2).all(u8::is_ascii_hexdigit) && !code.starts_with(b"00")
         });
-        (is_postgres && is_decodable && !schema.is_empty() && schema.chars().all(is_plain))
-            .then(|| Self::Postgres { url: PostgresUrl(url.to_owned()), schema: schema.to_owned() })
+        (is_postgres
+            && is_decodable
+            && has_good_ports(url)
+            && !schema.is_empty()
+            && schema.chars().all(is_plain))
+        .then(|| Self::Postgres { url: PostgresUrl(url.to_owned()), schema: schema.to_owned() })
     }
 
     /// The folder of a SQLite file.
