@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use shared::config::{ConfigError, list_or_commas};
+use shared::config::{ConfigError, list_or_commas, without_login};
 use shared::server::Listen;
 
 use crate::engine::Retry;
@@ -30,7 +30,7 @@ pub struct Config {
     pub events_url: String,
     /// Most streams of one page, whatever limit the client names, 1 to 100 000.
     pub max_page: usize,
-    /// Largest body taken, in bytes.
+    /// Largest body taken, in bytes, at least 1.
     pub max_body_bytes: usize,
     /// Listeners to `/v1/streams/tail` at a time, 1 to 1000.
     pub max_tails: usize,
@@ -93,9 +93,10 @@ impl Config {
             is_good.then_some(()).ok_or_else(refused)
         };
         if let Some(url) = self.event_services().find(|url| !is_base_url(url)) {
-            within("events_url", false, &format!("http://host:port, found {url}"))?;
+            within("events_url", false, &format!("http://host:port, found {}", without_login(url)))?;
         }
         within("max_page", (1..=100_000).contains(&self.max_page), "1 to 100000")?;
+        within("max_body_bytes", self.max_body_bytes > 0, "at least 1")?;
         within("max_tails", (1..=1000).contains(&self.max_tails), "1 to 1000")?;
         within("history_days", (1..=3650).contains(&self.history_days), "1 to 3650")?;
         let is_time = |secs: f64| (0.01..=MOST_SECS).contains(&secs);
@@ -136,11 +137,12 @@ fn commas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
     list_or_commas(deserializer).map(|list| list.join(","))
 }
 
-/// Whether paths can be put behind it.
+/// Whether paths can be put behind it. A login in it would show in `config print` and in logs.
 pub(crate) fn is_base_url(text: &str) -> bool {
     let is_base = |url: Url| {
         let is_http = matches!(url.scheme(), "http" | "https");
-        is_http && url.host_str().is_some() && url.query().is_none() && url.fragment().is_none()
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        is_http && !has_login && url.host_str().is_some() && url.query().is_none() && url.fragment().is_none()
     };
     // The parser mends blanks around and single slashes; what was meant then is anybody's guess.
     text.contains("://") && Url::parse(text).is_ok_and(is_base)
@@ -180,5 +182,22 @@ mod tests {
             let text = config(json!(format!("http://good:1,{bad}"))).validate().unwrap_err().to_string();
             assert_eq!(text, format!("streams.events_url: expected http://host:port, found {bad}"));
         }
+    }
+
+    #[test]
+    fn an_event_service_with_a_login_is_refused_without_showing_it() {
+        for bad in ["http://u:hunter2@a:1", "http://u:hunter2@a:99999", "http://hunter2@a:1"] {
+            let error = config(json!(bad)).validate().unwrap_err().to_string();
+            assert!(
+                error.starts_with("streams.events_url: expected http://host:port, found http://********@a:")
+            );
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_takes_no_bytes_is_refused() {
+        let error = Config { max_body_bytes: 0, ..Config::default() }.validate().unwrap_err().to_string();
+        assert_eq!(error, "streams.max_body_bytes: expected at least 1");
     }
 }
