@@ -14,11 +14,11 @@ use std::path::PathBuf;
 pub struct Config {
     /// Internal listener.
     pub listen: Listen,
-    /// Events that a list returns when the client names no limit: v2. At least 1.
+    /// Events that a list returns when the client names no limit: v2. 1 to `events.max_page`.
     pub default_return_limit: usize,
-    /// Most events of one page, whatever limit the client names, 1 to 100 000.
+    /// Most events of one page, whatever limit the client names, `events.default_return_limit` to 100 000.
     pub max_page: usize,
-    /// Largest body taken, in bytes, after inflating.
+    /// Largest body taken, in bytes, after inflating, at least 1.
     pub max_body_bytes: usize,
     /// Seconds an event is kept, by the time it was generated; 0 keeps events for ever.
     pub event_time_to_live_secs: u64,
@@ -73,6 +73,9 @@ impl Config {
         if !(1..=self.max_page).contains(&self.default_return_limit) {
             return refuse("default_return_limit: expected 1 to events.max_page");
         }
+        if self.max_body_bytes == 0 {
+            return refuse("max_body_bytes: expected at least 1");
+        }
         if !(1..=1_000_000).contains(&self.max_dead_letters) {
             return refuse("max_dead_letters: expected 1 to 1000000");
         }
@@ -83,5 +86,26 @@ impl Config {
             broker.validate(place)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_cannot_work_are_refused_by_name() {
+        type Change = fn(&mut Config);
+        let cases: [(&str, Change); 3] = [
+            ("events.max_body_bytes: expected at least 1", |config| config.max_body_bytes = 0),
+            ("events.max_page: expected 1 to 100000", |config| config.max_page = 0),
+            ("events.default_return_limit: expected 1 to events.max_page", |config| config.max_page = 99),
+        ];
+        for (expected, change) in cases {
+            let mut config = Config::default();
+            assert!(config.validate().is_ok());
+            change(&mut config);
+            assert_eq!(config.validate().unwrap_err().to_string(), expected);
+        }
     }
 }

@@ -16,6 +16,9 @@ const DEFAULT_URL: &str = "amqp://guest:guest@localhost:5672/%2f";
 /// Longest name that AMQP can carry, in bytes.
 const NAME_BYTES: usize = 255;
 
+/// How a certificate begins in a PEM file (RFC 7468, section 5.1).
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
+
 /// One broker.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -224,10 +227,15 @@ impl Broker {
     /// The authorities in `ca_file`.
     ///
     /// # Errors
-    /// In words, when the file cannot be read.
+    /// In words, when the file cannot be read or has no certificate.
     pub fn authorities(&self) -> Result<Option<String>, String> {
         let read = |path: &PathBuf| {
-            std::fs::read_to_string(path).map_err(|cause| format!("ca_file {}: {cause}", path.display()))
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|cause| format!("ca_file {}: {cause}", path.display()))?;
+            if !text.contains(CERTIFICATE) {
+                return Err(format!("ca_file {}: expected {CERTIFICATE}", path.display()));
+            }
+            Ok(text)
         };
         self.ca_file.as_ref().map(read).transpose()
     }
@@ -238,6 +246,9 @@ impl Broker {
     /// [`ConfigError::Conflict`] naming the key; `place` is the entry's number, from 0.
     pub fn validate(&self, place: usize) -> Result<(), ConfigError> {
         let refuse = |text: String| ConfigError::Conflict(format!("events.amqp[{place}].{text}"));
+        if self.url.is_some() && self.url_file.is_some() {
+            return Err(refuse("url_file: url is set too; leave one of them out".into()));
+        }
         self.address().map_err(refuse)?;
         self.authorities().map_err(refuse)?;
         if !(1..=10_000).contains(&self.prefetch) {

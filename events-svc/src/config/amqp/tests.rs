@@ -148,4 +148,14 @@ fn what_can_never_work_is_refused() {
         .contains("queue_type: ")
     );
     assert!(refusal(|b| b.ca_file = Some("/nowhere/ca.pem".into())).contains("ca_file /nowhere/ca.pem"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\n").unwrap();
+    let broker = Broker { ca_file: Some(path.clone()), ..Broker::default() };
+    let expected = format!("events.amqp[0].ca_file {}: expected -----BEGIN CERTIFICATE-----", path.display());
+    assert_eq!(broker.validate(0).unwrap_err().to_string(), expected);
+    let url_file = Some(path);
+    let both = Broker { url: Some(Secret::new("amqp://h/")), url_file, ..Broker::default() };
+    let expected = "events.amqp[0].url_file: url is set too; leave one of them out";
+    assert_eq!(both.validate(0).unwrap_err().to_string(), expected);
 }
