@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::config::ConfigError;
+use shared::config::{ConfigError, is_origin};
 use shared::server::Listen;
 
 /// Section `annotate`.
@@ -22,7 +22,7 @@ pub struct Config {
     pub max_rows: usize,
     /// Most values that a list of values holds.
     pub max_values: usize,
-    /// Listeners to changes at a time, at least 1.
+    /// Listeners to changes at a time, 1 to 1 000 000.
     pub max_listeners: usize,
     /// Seconds after which a listener to changes who takes nothing is cut off, 1 to 3600.
     pub listener_timeout_secs: u64,
@@ -74,8 +74,8 @@ impl Config {
         if !(1..=100_000).contains(&self.max_page) {
             return refuse("max_page: expected 1 to 100000");
         }
-        if self.max_listeners == 0 {
-            return refuse("max_listeners: expected at least 1");
+        if !(1..=1_000_000).contains(&self.max_listeners) {
+            return refuse("max_listeners: expected 1 to 1000000");
         }
         if !(1..=3600).contains(&self.listener_timeout_secs) {
             return refuse("listener_timeout_secs: expected 1 to 3600");
@@ -86,6 +86,12 @@ impl Config {
         if self.cors_write_origins.iter().any(|origin| origin == "*") {
             return refuse("cors_write_origins: expected origins, not *");
         }
+        if let Some(origin) = self.cors_origins.iter().find(|origin| *origin != "*" && !is_origin(origin)) {
+            return refuse(&format!("cors_origins: no origin: {origin}"));
+        }
+        if let Some(origin) = self.cors_write_origins.iter().find(|origin| !is_origin(origin)) {
+            return refuse(&format!("cors_write_origins: no origin: {origin}"));
+        }
         if self.max_body_bytes == 0 {
             return refuse("max_body_bytes: expected at least 1");
         }
@@ -93,5 +99,37 @@ impl Config {
             return refuse("max_values: expected at least 1");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_cannot_work_are_refused_by_name() {
+        type Change = fn(&mut Config);
+        let cases: [(&str, Change); 7] = [
+            ("max_listeners: expected 1 to 1000000", |config| config.max_listeners = 0),
+            // tokio's semaphore panics from here on.
+            ("max_listeners: expected 1 to 1000000", |config| config.max_listeners = 1 << 61),
+            ("cors_origins: no origin: example.com", |config| {
+                config.cors_origins = vec!["example.com".into()];
+            }),
+            ("cors_origins: no origin: https://a/", |config| config.cors_origins = vec!["https://a/".into()]),
+            ("cors_write_origins: no origin: https://A", |config| {
+                config.cors_write_origins = vec!["https://A".into()];
+            }),
+            ("cors_write_origins: expected origins, not *", |config| {
+                config.cors_write_origins = vec!["*".into()];
+            }),
+            ("max_body_bytes: expected at least 1", |config| config.max_body_bytes = 0),
+        ];
+        for (expected, change) in cases {
+            let mut config = Config { cors_write_origins: vec!["https://a:1".into()], ..Config::default() };
+            assert!(config.validate().is_ok());
+            change(&mut config);
+            assert_eq!(config.validate().unwrap_err().to_string(), format!("annotate.{expected}"));
+        }
     }
 }
