@@ -2,12 +2,22 @@
 
 use crate::engine::RemoteServer;
 use crate::executor::{Limits, Setting};
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::config::{ConfigError, list_or_commas};
+use shared::config::{ConfigError, is_origin, list_or_commas};
 use shared::server::Listen;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Most runs at once.
+const MOST_RUNS: usize = 10_000;
+
+/// Most listeners at once.
+const MOST_LISTENERS: usize = 1_000_000;
+
+/// Longest time of a tracer: a year.
+const LONGEST_RUN_SECS: u64 = 31_536_000;
 
 /// Section `dtrace`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -36,9 +46,10 @@ pub struct Config {
     pub tracer: Limits,
     /// How many runs, for how long.
     pub runs: RunLimits,
-    /// Internal route of the gateway that tells whose a bearer token is, for tokens in websocket messages.
+    /// Internal route of the gateway that tells whose a bearer token is, for tokens in websocket messages:
+    /// `http://host:port/internal/identity`.
     pub identity_url: Option<String>,
-    /// Largest body taken, in bytes, after inflating.
+    /// Largest body taken, in bytes, after inflating, 1024 to 16 777 216.
     pub max_body_bytes: usize,
     /// Largest script, in bytes: name, text, config and metadata together.
     pub max_script_bytes: usize,
@@ -59,11 +70,11 @@ pub struct Config {
 pub struct RunLimits {
     /// Milliseconds between two messages of a run, 50 to 60 000. The original's is 1000.
     pub interval_millis: u64,
-    /// Runs at once.
+    /// Runs at once, 1 to 10 000.
     pub max_runs: usize,
-    /// Runs at once that one user has started.
+    /// Runs at once that one user has started, 1 to 10 000.
     pub max_runs_per_user: usize,
-    /// Listeners at once, of all runs together.
+    /// Listeners at once, of all runs together, 1 to 1 000 000.
     pub max_listeners: usize,
     /// Messages that are kept of a recorded run.
     pub max_recorded_messages: usize,
@@ -119,8 +130,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let runs = &self.runs;
         let no_tracer = self.executor == Setting::Remote && self.remotes.is_empty();
-        let is_url =
-            |server: &RemoteServer| server.url.starts_with("http://") || server.url.starts_with("https://");
+        let tracer = &self.tracer;
+        let most = |count: usize, most: usize| (1..=most).contains(&count);
         let checks = [
             ((1024..=16 << 20).contains(&self.max_body_bytes), "max_body_bytes: expected 1024 to 16777216"),
             (
@@ -134,11 +145,28 @@ impl Config {
             ((1..=3600).contains(&self.listener_timeout_secs), "listener_timeout_secs: expected 1 to 3600"),
             ((1..=3600).contains(&self.login_timeout_secs), "login_timeout_secs: expected 1 to 3600"),
             ((50..=60_000).contains(&runs.interval_millis), "runs.interval_millis: expected 50 to 60000"),
+            (most(runs.max_runs, MOST_RUNS), "runs.max_runs: expected 1 to 10000"),
+            (most(runs.max_runs_per_user, MOST_RUNS), "runs.max_runs_per_user: expected 1 to 10000"),
+            (most(runs.max_listeners, MOST_LISTENERS), "runs.max_listeners: expected 1 to 1000000"),
+            (
+                (16 << 20..=1 << 50).contains(&tracer.memory_bytes),
+                "tracer.memory_bytes: expected 16777216 to 1125899906842624",
+            ),
+            ((1..=LONGEST_RUN_SECS).contains(&tracer.cpu_secs), "tracer.cpu_secs: expected 1 to 31536000"),
+            ((1..=LONGEST_RUN_SECS).contains(&tracer.run_secs), "tracer.run_secs: expected 1 to 31536000"),
             (runs.max_runs_kept > 0, "runs.max_runs_kept: expected at least 1"),
             (!no_tracer, "remotes: executor is remote, and there is no remote server"),
             (
-                self.remotes.values().all(is_url),
-                "remotes: expected an http:// or https:// URL for each server",
+                self.remotes.values().all(|server| is_url(&server.url)),
+                "remotes: expected an http:// or https:// URL for each server, without user and password",
+            ),
+            (
+                self.identity_url.as_deref().is_none_or(is_url),
+                "identity_url: expected http://host:port/internal/identity, without user and password",
+            ),
+            (
+                self.cors_origins.iter().all(|origin| is_origin(origin)),
+                "cors_origins: expected origins as https://grafana.example.com",
             ),
             (!self.remotes.contains_key(&self.server), "server: a remote server has the same name"),
             (!self.server.is_empty(), "server: expected a name"),
@@ -146,6 +174,73 @@ impl Config {
         match checks.into_iter().find(|(holds, _)| !holds) {
             Some((_, text)) => Err(ConfigError::Conflict(format!("dtrace.{text}"))),
             None => Ok(()),
+        }
+    }
+}
+
+/// Whether it can be asked. A login in it would show in `config print`.
+fn is_url(text: &str) -> bool {
+    let is_good = |url: Url| {
+        let is_http = matches!(url.scheme(), "http" | "https");
+        is_http && url.host_str().is_some() && url.username().is_empty() && url.password().is_none()
+    };
+    // The parser mends blanks around and single slashes; what was meant then is anybody's guess.
+    text.trim() == text && text.contains("://") && Url::parse(text).is_ok_and(is_good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_cannot_work_are_refused_by_name() {
+        type Change = fn(&mut Config);
+        let cases: [(&str, Change); 11] = [
+            ("runs.max_runs: expected 1 to 10000", |config| config.runs.max_runs = 0),
+            ("runs.max_runs_per_user: expected 1 to 10000", |config| config.runs.max_runs_per_user = 0),
+            ("runs.max_listeners: expected 1 to 1000000", |config| config.runs.max_listeners = 0),
+            ("runs.max_listeners: expected 1 to 1000000", |config| config.runs.max_listeners = usize::MAX),
+            ("tracer.memory_bytes: expected 16777216 to 1125899906842624", |config| {
+                config.tracer.memory_bytes = 0;
+            }),
+            ("tracer.cpu_secs: expected 1 to 31536000", |config| config.tracer.cpu_secs = 0),
+            ("tracer.run_secs: expected 1 to 31536000", |config| config.tracer.run_secs = 0),
+            ("tracer.run_secs: expected 1 to 31536000", |config| config.tracer.run_secs = u64::MAX),
+            ("cors_origins: expected origins as https://grafana.example.com", |config| {
+                config.cors_origins = vec!["https://a".into(), "example.com".into()];
+            }),
+            ("cors_origins: expected origins as https://grafana.example.com", |config| {
+                config.cors_origins = vec!["*".into()];
+            }),
+            ("max_body_bytes: expected 1024 to 16777216", |config| config.max_body_bytes = 1023),
+        ];
+        for (expected, change) in cases {
+            let mut config = Config::default();
+            assert!(config.validate().is_ok());
+            change(&mut config);
+            assert_eq!(config.validate().unwrap_err().to_string(), format!("dtrace.{expected}"));
+        }
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_asked_or_hold_a_login_are_refused_without_showing_them() {
+        let refusal =
+            |config: Config| config.validate().map_or_else(|error| error.to_string(), |()| "ok".into());
+        let remote = |url: &str| {
+            let server = RemoteServer { url: url.into(), vms: Vec::new() };
+            refusal(Config { remotes: BTreeMap::from([("b".into(), server)]), ..Config::default() })
+        };
+        let identity = |url: &str| refusal(Config { identity_url: Some(url.into()), ..Config::default() });
+        for good in ["http://a:1", "https://a/internal/identity", "http://[::1]:9/x"] {
+            assert_eq!((remote(good).as_str(), identity(good).as_str()), ("ok", "ok"));
+        }
+        for bad in ["", "nonsense", "a:1", "ftp://hunter2", "http://", "http:/hunter2", " http://hunter2"] {
+            assert!(remote(bad).starts_with("dtrace.remotes: expected ") && !remote(bad).contains("hunter2"));
+            assert!(identity(bad).starts_with("dtrace.identity_url: expected "), "{bad}");
+        }
+        for bad in ["http://u:hunter2@a:1", "http://hunter2@a:1", "http://u:hunter2@a:99999"] {
+            assert!(remote(bad).starts_with("dtrace.remotes: expected ") && !remote(bad).contains("hunter2"));
+            assert!(!identity(bad).contains("hunter2") && identity(bad) != "ok", "{bad}");
         }
     }
 }

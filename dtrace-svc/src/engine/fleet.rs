@@ -9,7 +9,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RemoteServer {
-    /// Base URL of its internal listener.
+    /// Base URL of its internal listener, `http://host:port`, without user and password.
     pub url: String,
     /// Virtual machines (zones) on it.
     pub vms: Vec<String>,

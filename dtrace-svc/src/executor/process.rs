@@ -31,11 +31,11 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes of address space.
+    /// Bytes of address space, 16 MiB to 1 PiB.
     pub memory_bytes: u64,
-    /// Seconds of processor time.
+    /// Seconds of processor time, 1 to 31 536 000.
     pub cpu_secs: u64,
-    /// Seconds from start to end.
+    /// Seconds from start to end, 1 to 31 536 000.
     pub run_secs: u64,
 }
 
