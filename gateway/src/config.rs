@@ -5,10 +5,11 @@ mod cidr;
 
 pub(crate) use cidr::Cidr;
 
+use crate::model::text::check_name;
 use crate::upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::config::{AuthMode, Common, ConfigError, list_or_commas};
+use shared::config::{AuthMode, Common, ConfigError, is_origin, list_or_commas, without_login};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
@@ -19,16 +20,17 @@ pub type Upstreams = BTreeMap<String, Vec<String>>;
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Address of the main listener; port 0 takes a free one.
+    /// Address of the main listener; port 0 takes a free one. In the secure mode a websocket to run scripts cannot log in by
+    /// a message then, unless `dtrace.identity_url` is set.
     pub listen: String,
     /// Threads that serve requests, 1 to 64.
     pub workers: usize,
     /// Listeners that each belong to one API, for original clients.
     pub compat: Compat,
-    /// Replicas of the services. An empty list means the service of this process.
+    /// Replicas of the services.
     pub upstreams: UpstreamLists,
-    /// Origins of web pages that may read answers (`https://grafana.example.com`), or `*`. Empty: none. Reading is all
-    /// they may.
+    /// Origins of web pages that may read answers (`https://grafana.example.com`, in small letters as browsers send them),
+    /// or `*`. Empty: none. Reading is all they may.
     #[serde(deserialize_with = "list_or_commas")]
     pub cors_origins: Vec<String>,
     /// Origins of web pages that may also change things and open websockets, with the user's login; `*` is not taken.
@@ -39,7 +41,8 @@ pub struct Config {
     /// headers are believed in secure mode.
     #[serde(deserialize_with = "list_or_commas")]
     pub trusted_proxies: Vec<String>,
-    /// Host names, besides loopback and this machine's own, under which the open mode may be reached.
+    /// Host names, besides loopback and this machine's own, under which the open mode may be reached; without scheme and
+    /// port.
     #[serde(deserialize_with = "list_or_commas")]
     pub hosts: Vec<String>,
     /// Whether `/metrics` and `/readyz?verbose` answer without login in secure mode.
@@ -74,19 +77,19 @@ impl Default for Config {
     }
 }
 
-/// Addresses of the compat listeners; unset ones are off.
+/// Addresses of the compat listeners; unset ones are off. `--compat` turns all of them on, on loopback alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compat {
-    /// `StackTach` v3: streams, events and notifications. Original port 8000.
+    /// `StackTach` v3: streams, events and notifications. Original port 8000; `--compat`: `127.0.0.1:8000`.
     pub stacktach: Option<String>,
-    /// Panko: events v2. Original port 8977.
+    /// Panko: events v2. Original port 8977; `--compat`: `127.0.0.1:8977`.
     pub panko: Option<String>,
-    /// Snap: plugins, metrics, tasks and tribe. Original port 8181.
+    /// Snap: plugins, metrics, tasks and tribe. Original port 8181; `--compat`: `127.0.0.1:8181`.
     pub snap: Option<String>,
-    /// annotate: annotations and their page. Original port 8070.
+    /// annotate: annotations and their page. Original port 8070; `--compat`: `127.0.0.1:8070`.
     pub annotate: Option<String>,
-    /// Project-FiFo: `DTrace` scripts. The original had no port of its own.
+    /// Project-FiFo: `DTrace` scripts. The original had no port of its own; `--compat`: `127.0.0.1:8087`.
     pub fifo: Option<String>,
 }
 
@@ -109,22 +112,22 @@ impl Compat {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamLists {
-    /// events-svc.
+    /// Replicas of events-svc: `http://host:port`, several with commas. Empty: the service of this process.
     #[serde(deserialize_with = "list_or_commas")]
     pub events: Vec<String>,
-    /// streams-svc.
+    /// Replicas of streams-svc: `http://host:port`, several with commas. Empty: the service of this process.
     #[serde(deserialize_with = "list_or_commas")]
     pub streams: Vec<String>,
-    /// tasks-svc.
+    /// Replicas of tasks-svc: `http://host:port`, several with commas. Empty: the service of this process.
     #[serde(deserialize_with = "list_or_commas")]
     pub tasks: Vec<String>,
-    /// tribe-svc.
+    /// Replicas of tribe-svc: `http://host:port`, several with commas. Empty: the service of this process.
     #[serde(deserialize_with = "list_or_commas")]
     pub tribe: Vec<String>,
-    /// annotate-svc.
+    /// Replicas of annotate-svc: `http://host:port`, several with commas. Empty: the service of this process.
     #[serde(deserialize_with = "list_or_commas")]
     pub annotate: Vec<String>,
-    /// dtrace-svc.
+    /// Replicas of dtrace-svc: `http://host:port`, several with commas. Empty: the service of this process.
     #[serde(deserialize_with = "list_or_commas")]
     pub dtrace: Vec<String>,
 }
@@ -172,7 +175,7 @@ pub struct Limits {
     /// Bytes of a request body that must arrive in a second on average, beyond the time of `timeouts.client_secs`; 0
     /// asks for none.
     pub min_body_bytes_per_sec: u64,
-    /// Wrong passwords and tokens that one client address may send in a minute.
+    /// Wrong passwords and tokens that one client address may send in a minute; 0 sets no limit.
     pub login_failures_per_min: u32,
 }
 
@@ -237,7 +240,11 @@ impl Config {
         for (key, address) in self.listeners() {
             check(resolve(address).is_some(), &format!("{key}: expected host:port, found {address}"))?;
         }
+        self.check_clashes()?;
         self.mode(common)?;
+        let is_user = common.auth.admin_user.as_ref().is_none_or(|name| check_name(name).is_ok());
+        let expected = "auth.admin_user: expected 1 to 255 characters, no colon, and no space at its ends";
+        check(is_user, expected)?;
         check((1..=64).contains(&self.workers), "gateway.workers: expected 1 to 64")?;
         check((1..=3600).contains(&self.dns_refresh_secs), "gateway.dns_refresh_secs: expected 1 to 3600")?;
         bounds::check_limits(&self.limits)?;
@@ -246,7 +253,7 @@ impl Config {
             let bad = upstream::bad_url(urls);
             let text = format!(
                 "gateway.upstreams.{name}: expected http://host:port, found {}",
-                bad.map_or("", |url| url)
+                bad.map_or(String::new(), |url| without_login(url))
             );
             check(bad.is_none(), &text)?;
         }
@@ -255,6 +262,9 @@ impl Config {
                 Cidr::parse(network).is_some(),
                 &format!("gateway.trusted_proxies: no network: {network}"),
             )?;
+        }
+        for host in &self.hosts {
+            check(is_host(host), &format!("gateway.hosts: expected a host name alone, found {host}"))?;
         }
         for origin in &self.cors_origins {
             let is_known = origin == "*" || is_origin(origin);
@@ -291,6 +301,21 @@ impl Config {
         self.trusted_proxies.iter().filter_map(|text| Cidr::parse(text)).collect()
     }
 
+    /// Refuses two listeners at one address; a port of 0 is another one each time.
+    fn check_clashes(&self) -> Result<(), ConfigError> {
+        let found = |address: &str| address.to_socket_addrs().into_iter().flatten().collect::<Vec<_>>();
+        let listeners: Vec<_> =
+            self.listeners().map(|(key, address)| (key, address, found(address))).collect();
+        for (place, (key, address, found)) in listeners.iter().enumerate() {
+            let is_taken = |(_, _, other): &&(_, _, Vec<SocketAddr>)| {
+                found.iter().any(|one| other.iter().any(|other| clash(*one, *other)))
+            };
+            let earlier = listeners.iter().take(place).find(is_taken).map_or("", |(earlier, _, _)| *earlier);
+            check(earlier.is_empty(), &format!("{key}: {earlier} listens on {address} already"))?;
+        }
+        Ok(())
+    }
+
     /// Every listener that is on, with the key that set it.
     fn listeners(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let compat = &self.compat;
@@ -318,10 +343,16 @@ fn resolve(address: &str) -> Option<Vec<IpAddr>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// Scheme, host and port without path: what a browser sends as `Origin`.
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ']))
+/// Whether two listeners cannot be at these addresses together.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_shared = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && is_shared
+}
+
+/// A host name as `Host` has it, without a port.
+fn is_host(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    !text.is_empty() && text.split('.').all(|word| !word.is_empty() && word.chars().all(is_word))
 }
 
 #[cfg(test)]

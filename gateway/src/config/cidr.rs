@@ -10,7 +10,8 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// Reads `address/bits`; an address alone is a network of one.
+    /// Reads `address/bits`; an address alone is a network of one. A network of IPv4 inside IPv6 (`::ffff:10.1.0.0/112`)
+    /// is that of IPv4: callers' addresses count as such.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
@@ -20,7 +21,13 @@ impl Cidr {
         let address: IpAddr = address.parse().ok()?;
         let width = width(address);
         let prefix_bits = bits.unwrap_or(width);
-        (prefix_bits <= width).then_some(Self { address, prefix_bits })
+        let given = (prefix_bits <= width).then_some(Self { address, prefix_bits })?;
+        let canonical = address.to_canonical();
+        if canonical == address {
+            return Some(given);
+        }
+        // Of the 128 bits the first 96 say that IPv4 follows; a shorter prefix holds other networks too.
+        Some(Self { address: canonical, prefix_bits: prefix_bits.checked_sub(96)? })
     }
 
     /// Whether `address` lies in this network; an IPv4 address inside IPv6 (`::ffff:10.1.2.3`) counts as IPv4.
@@ -60,6 +67,10 @@ mod tests {
         assert!(contains("0.0.0.0/0", "255.1.2.3") && !contains("0.0.0.0/0", "::1"));
         assert!(contains("10.1.0.0/16", "::ffff:10.1.2.3"));
         assert!(
+            contains("::ffff:127.0.0.0/104", "127.1.2.3") && !contains("::ffff:127.0.0.0/104", "128.0.0.1")
+        );
+        assert!(contains("::ffff:10.1.2.3", "10.1.2.3") && contains("::ffff:0:0/96", "::ffff:10.1.2.3"));
+        assert!(
             contains("fd00::/8", "fdff::1")
                 && !contains("fd00::/8", "fe00::1")
                 && contains("::/0", "fe00::1")
@@ -68,7 +79,17 @@ mod tests {
 
     #[test]
     fn malformed_networks_are_refused() {
-        for bad in ["", "10.1.0.0/33", "10.1/16", "::/129", "10.0.0.0/-1", "10.0.0.0/", "host/8"] {
+        for bad in [
+            "",
+            "::ffff:10.1.2.3/95",
+            "::ffff:10.1.2.3/129",
+            "10.1.0.0/33",
+            "10.1/16",
+            "::/129",
+            "10.0.0.0/-1",
+            "10.0.0.0/",
+            "host/8",
+        ] {
             assert_eq!(Cidr::parse(bad), None, "{bad}");
         }
     }
