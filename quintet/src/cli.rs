@@ -172,12 +172,13 @@ pub(crate) enum TokenCommand {
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServeFlags {
     /// What to start in this process: all, or gateway, events, … with commas between
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all")]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all", value_parser = target)]
     pub(crate) target: Vec<String>,
     /// Address of the gateway's main listener
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
-    /// Listen on the original ports too, one for each API: 8000, 8977, 8181, 8070, 8087
+    /// Listen on the original ports of 127.0.0.1 too, one for each API: 8000, 8977, 8181, 8070, 8087; other addresses:
+    /// settings gateway.compat
     #[arg(long)]
     pub(crate) compat: bool,
 }
@@ -240,10 +241,23 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
+/// The name of something that `serve` starts.
+fn target(name: &str) -> Result<String, String> {
+    let services = crate::product::services();
+    let known: Vec<&str> = ["all", crate::product::GATEWAY]
+        .into_iter()
+        .chain(services.iter().map(|service| service.name))
+        .collect();
+    if known.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("unknown target {name}: expected one of {}", known.join(", ")))
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct HealthFlags {
     /// Ask the gateway or the service that these settings start on this machine, instead of the gateway at --url
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = target)]
     pub(crate) target: Option<String>,
     #[command(flatten)]
     pub(crate) server: Server,
@@ -411,6 +425,19 @@ mod tests {
         // The demo is a start, and an annotation is printed as Bosun's tool prints it, which is JSON.
         assert_eq!(without, ["quintet demo", "quintet annotate"]);
         assert!(asking.len() > 50, "{}", asking.len());
+    }
+
+    #[test]
+    fn an_unknown_target_is_a_mistake_of_the_command_line() {
+        for words in
+            [&["quintet", "serve", "--target", "events,zz"], &["quintet", "health", "--target", "zz"]]
+        {
+            let refused = command().try_get_matches_from(words).unwrap_err();
+            let text = refused.to_string();
+            assert_eq!(refused.exit_code(), 2, "{text}");
+            assert!(text.contains("unknown target zz: expected one of all, gateway, events, "), "{text}");
+        }
+        assert!(command().try_get_matches_from(["quintet", "serve", "--target", "all,gateway"]).is_ok());
     }
 
     #[test]
