@@ -112,6 +112,11 @@ fn what_a_start_refuses_a_check_refuses_too() {
         ("QUINTET_DTRACE__LISTEN__WORKERS", "0", "dtrace.listen.workers"),
         ("QUINTET_STREAMS__EVENTS_URL", "ftp://events", "streams.events_url"),
         ("QUINTET_GATEWAY__WORKERS", "0", "gateway.workers"),
+        ("QUINTET_AUTH__ADMIN_USER", "a:b", "auth.admin_user"),
+        ("QUINTET_SHUTDOWN_TIMEOUT_SECS", "18446744073709551615", "shutdown_timeout_secs"),
+        ("QUINTET_ANNOTATE__MAX_LISTENERS", "2305843009213693952", "annotate.max_listeners"),
+        ("QUINTET_DTRACE__IDENTITY_URL", "nonsense", "dtrace.identity_url"),
+        ("QUINTET_DATABASE_URL", "postgres://h:99999/x", "database_url: database_url"),
     ] {
         let output = check(&home, &[(name, value)], &[]).unwrap();
         // A variable is named as it was written.
