@@ -58,7 +58,7 @@ pub(crate) struct CreateFlags {
     /// OpenStack user id, for events v2
     #[arg(long, value_name = "ID")]
     user_id: Option<String>,
-    /// OpenStack project id, for events v2: its events are what he sees there
+    /// OpenStack project id, for events v2: there he sees the events of this project and his user id
     #[arg(long, value_name = "ID")]
     project_id: Option<String>,
     #[command(flatten)]
