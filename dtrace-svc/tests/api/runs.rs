@@ -168,11 +168,15 @@ async fn a_script_with_more_maps_or_keys_than_are_looked_after_is_refused_as_by_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_runs_are_429() {
-    let runs = RunLimits { max_runs: 0, ..fast().runs };
+    let runs = RunLimits { max_runs: 1, ..fast().runs };
     let server = Server::with(Config { executor: Setting::Simulated, runs, ..fast() });
-    let uuid = script(&server, "BEGIN { @n = count(); }").await;
+    let held = script(&server, "BEGIN { @n = count(); }").await;
+    let held = server.call("POST", &format!("/dtrace/{held}/runs")).begin().await;
+    assert_eq!(held.status().as_u16(), 200);
+    let uuid = script(&server, "BEGIN { @m = count(); }").await;
     let answer = server.call("POST", &format!("/dtrace/{uuid}/runs")).send().await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "1"));
+    drop(held);
 }
 
 #[tokio::test(flavor = "multi_thread")]
