@@ -132,7 +132,8 @@ mod tests {
     fn a_batch_tells_its_first_ten_spoilt_traits_and_counts_the_others() {
         let distiller = Distiller::builtin().unwrap();
         let bad = json!({
-            "event_type": "compute.instance.update", "publisher_id": "p", "payload": { "memory_mb": "much", "vcpus": "x" }
+            "message_id": "m", "event_type": "compute.instance.update", "publisher_id": "p",
+            "payload": { "memory_mb": "much", "vcpus": "x" }
         });
         let mut left_out = LeftOut::default();
         for _ in 0..15 {

@@ -59,26 +59,21 @@ async fn of_two_replicas_one_removes_what_is_too_much() {
     if matches!(db.target(), shared::db::Target::Sqlite { .. }) {
         return; // One writer at a time: the second finds what the first has left.
     }
-    let (has_removed, removal) = tokio::sync::oneshot::channel();
-    let (go_on, may_commit) = std::sync::mpsc::channel::<()>();
+    let (state, clock): (_, SharedClock) = (fixture.state.clone(), fixture.clock.clone());
     let first = db.write(move |conn| {
         conn.transaction(|conn| {
             assert!(claim_removal(conn)?);
             let removed = delete_oldest(conn, 1)?;
-            has_removed.send(removed).unwrap();
-            may_commit.recv().unwrap();
-            Ok::<_, StoreError>(())
+            let second = std::thread::spawn(move || {
+                tokio::runtime::Runtime::new().unwrap().block_on(retention_step(&state, &clock))
+            });
+            let DbConn::Postgres(conn) = conn else { panic!("not PostgreSQL") };
+            until_settled(conn, &second);
+            Ok::<_, StoreError>((removed, second))
         })
     });
-    let second = async {
-        assert_eq!(removal.await.unwrap(), Removed(1));
-        let removed = removed(&fixture).await;
-        go_on.send(()).unwrap();
-        removed
-    };
-    let (first, second) = tokio::join!(first, second);
-    first.unwrap();
-    assert_eq!(second, 0, "the other has it");
+    let (removed_first, second) = first.await.unwrap();
+    assert_eq!((removed_first, second.join().unwrap().unwrap()), (Removed(1), Removed(0)));
     assert_eq!((removed(&fixture).await, removed(&fixture).await), (1, 0));
     assert_eq!(fixture.get("/v1/events/c").await.status, 200);
 }
