@@ -77,7 +77,19 @@ async fn an_annotation_is_created_edited_deleted_and_brought_back() {
     browser.shows("#notice", "Restored. Open").await.unwrap();
     assert_eq!(get(&product, &id).await, (200, expected));
 
-    // Who wrote is remembered, under the original's names.
+    // Texts that no field can hold stay as they are when something else is changed.
+    let odd = json!({ "Message": "m", "Owner": "a\nb", "Url": " https://x ", "CreationUser": "machine" });
+    let odd = post(&product, &odd).await;
+    browser.open(&format!("{}/annotate/?guid={}", product.url, odd["Id"].as_str().unwrap())).await.unwrap();
+    browser.until("return document.getElementById('Owner')?.value", &json!("ab")).await.unwrap();
+    browser.write("#Category", "c").await.unwrap();
+    browser.click(".buttons button").await.unwrap();
+    browser.shows("#notice", "Saved.").await.unwrap();
+    let mut changed = odd.clone();
+    changed["Category"] = "c".into();
+    assert_eq!(get(&product, odd["Id"].as_str().unwrap()).await, (200, changed));
+
+    // Who created is remembered, under the original's names; whom he corrected is not.
     browser.open(&format!("{}/annotate", product.url)).await.unwrap();
     browser.shows("h1", "New Annotation").await.unwrap();
     browser.until("return document.getElementById('Owner').value", &json!("sre; ü=1")).await.unwrap();

@@ -5,11 +5,16 @@ const UNITS = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
 
 const two = (number) => String(number).padStart(2, "0");
 
-/** RFC 3339 to the second: `…Z`, or with the offset that this machine has at that time. */
+/**
+ * RFC 3339 to the second: `…Z`, or with the offset that this machine has at that time. Offsets of old had seconds, which
+ * RFC 3339 cannot say, nor years of more than four digits.
+ */
 export function format(date, isUtc) {
-  const offset = isUtc ? 0 : -date.getTimezoneOffset();
-  const text = new Date(date.getTime() + offset * 60000).toISOString().slice(0, 19);
+  const offset = isUtc ? 0 : -Math.round(date.getTimezoneOffset());
+  const whole = new Date(date.getTime() + offset * 60000).toISOString();
+  const text = whole.slice(0, 19);
   if (isUtc) return `${text}Z`;
+  if (!/^\d{4}-/.test(whole)) return format(date, true);
   const minutes = Math.abs(offset);
   return `${text}${offset < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
@@ -20,7 +25,7 @@ export function instant(text, now) {
   if (text === "now") return now;
   const ago = /^-(\d{1,7})([smhdw])$/.exec(text);
   if (ago) return new Date(now.getTime() - Number(ago[1]) * UNITS[ago[2]] * 1000);
-  if (/^-?\d{1,11}$/.test(text)) return new Date(Number(text) * 1000);
+  if (/^-?\d{1,12}$/.test(text)) return new Date(Number(text) * 1000);
   const date = RFC_3339.test(text) ? new Date(text) : null;
   return date === null || Number.isNaN(date.getTime()) ? null : date;
 }

@@ -23,21 +23,27 @@ export function toParams(values) {
   return params;
 }
 
+/** The verb of a parameter's name: `Owner::Not` negates by its third part, whatever that is; null when there is none. */
+function verbOf(words, value) {
+  const [verb, flag] = words;
+  const isNot = flag !== undefined;
+  // `Owner=` and `Owner:Is=` ask for the empty value.
+  if (verb === "Empty" || (value === "" && (verb === "" || verb === "Is"))) return isNot ? ":Empty:Not" : ":Empty";
+  return verb === "" || verb === "Is" ? (isNot ? ":Is:Not" : "") : null;
+}
+
 /** The form's values of parameters; of several for one field the first counts. What has no field is left out. */
 export function fromParams(params) {
   const values = {};
   for (const name of PLAIN) {
     if (params.get(name)) values[name] = params.get(name);
   }
-  for (const name of FIELDS) {
-    for (const [, verb] of VERBS) {
-      if (params.has(name + verb) && values[`${name}:verb`] === undefined) {
-        values[`${name}:verb`] = verb;
-        values[name] = params.get(name + verb);
-      }
-    }
-    // `Owner=` asks for the empty value.
-    if (values[`${name}:verb`] === "" && values[name] === "") values[`${name}:verb`] = ":Empty";
+  for (const [parameter, value] of params) {
+    const [name, verb = "", flag] = parameter.split(":");
+    const chosen = FIELDS.includes(name) ? verbOf([verb, flag], value) : null;
+    if (chosen === null || values[`${name}:verb`] !== undefined) continue;
+    values[`${name}:verb`] = chosen;
+    values[name] = value;
   }
   return values;
 }

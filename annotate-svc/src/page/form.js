@@ -8,6 +8,8 @@ import { element, field } from "./element.js";
 const REMEMBERED = { CreationUser: "action-user", Owner: "action-owner" };
 const MAX_AGE = 1000 * 24 * 3600;
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 const FIELDS = [
   ["StartDate", { class: "date" }], ["EndDate", { class: "date" }], ["CreationUser"], ["Url", { type: "url" }],
   ["Host", {}, true], ["Owner", {}, true], ["Category", {}, true],
@@ -22,6 +24,11 @@ function remembered(name) {
   }
 }
 
+/** A key under which an annotation is created once, however often it is sent. */
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 function remember(name, value) {
   document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=${MAX_AGE}; samesite=lax`;
 }
@@ -29,44 +36,70 @@ function remember(name, value) {
 /** Shows the form in `main`. `page` has what all views share. */
 export async function show(main, page) {
   const id = new URLSearchParams(location.search).get("guid");
+  if (id && !UUID.test(id)) throw new Error("not found");
   let { annotation, version } = id ? await api.read(id) : { annotation: fresh(page), version: null };
+  /** What was written when an annotation was sent to be created, what was sent, and under which key. */
+  let sending = { text: null, body: null, key: null };
+  /** What the fields held before anybody wrote: they may have changed what they were given. */
+  const filled = {};
 
   const title = element("h1");
   const rows = FIELDS.flatMap(([name, properties = {}, isSuggested = false]) => [
     element("label", { for: name, ...(properties.class ? { class: "date", title: "Switch between UTC and local time" } : {}) }, name),
     element("div", {}, field(name, properties, isSuggested ? () => api.values(name) : null)),
   ]);
-  const submit = element("button", {}, "Submit");
   const discard = element("button", { type: "button", click: discarded }, "Delete…");
   const form = element("form", { class: "form", submit: submitted, novalidate: true }, ...rows,
     element("label", { for: "Message" }, "Message"), element("textarea", { id: "Message", name: "Message" }),
-    element("div", { class: "buttons" }, submit, discard));
+    element("div", { class: "buttons" }, element("button", {}, "Submit"), discard));
   for (const label of form.querySelectorAll("label.date")) label.addEventListener("click", page.turnZone);
   main.replaceChildren(title, form);
   fill();
   form.elements[id ? "Message" : "StartDate"].focus();
 
   function fill() {
-    for (const input of form.querySelectorAll("[name]")) input.value = annotation[input.name];
+    for (const input of form.querySelectorAll("[name]")) {
+      input.value = annotation[input.name];
+      filled[input.name] = input.value;
+    }
     title.replaceChildren(...(annotation.Id ? ["Editing Annotation ", element("code", {}, annotation.Id)] : ["New Annotation"]));
     discard.hidden = !annotation.Id;
   }
 
+  /** The annotation with what was written; what nobody touched stays as it is, to the letter. */
+  function written() {
+    const now = new Date();
+    const body = { ...annotation };
+    for (const [name, value] of new FormData(form)) {
+      const isDate = name.endsWith("Date");
+      if (value !== filled[name] || !annotation.Id) body[name] = isDate ? sent(value, now, page.isUtc()) : value;
+    }
+    return body;
+  }
+
   async function submitted(event) {
     event.preventDefault();
-    const now = new Date();
-    const body = { ...annotation, ...Object.fromEntries(new FormData(form)) };
-    for (const name of ["StartDate", "EndDate"]) body[name] = sent(body[name], now, page.isUtc());
-    for (const [name, cookie] of Object.entries(REMEMBERED)) remember(cookie, body[name]);
-    submit.disabled = true;
+    const isNew = !annotation.Id;
+    const text = JSON.stringify([...new FormData(form)]);
+    // The same once more, since no answer came, is the same annotation, `now` included.
+    if (!isNew || text !== sending.text) sending = { text, body: written(), key: newKey() };
+    const { body, key } = sending;
+    // Nothing is written meanwhile that the answer would replace.
+    const focused = document.activeElement;
+    form.inert = true;
+    page.notice();
     await page.attempt(async () => {
-      const isNew = !annotation.Id;
-      ({ annotation, version } = await (isNew ? api.create(body) : api.replace(body, version)));
+      ({ annotation, version } = await (isNew ? api.create(body, key) : api.replace(body, version)));
+      sending = { text: null, body: null, key: null };
       history.replaceState(null, "", page.link(annotation));
       fill();
       page.notice(isNew ? "Created." : "Saved.");
+      for (const [name, cookie] of Object.entries(REMEMBERED)) {
+        if (isNew && body[name] !== "") remember(cookie, body[name]);
+      }
     });
-    submit.disabled = false;
+    form.inert = false;
+    focused.focus();
   }
 
   async function discarded() {

@@ -27,21 +27,21 @@ function address(url) {
 /** Shows the list in `main`. `page` has what all views share. */
 export async function show(main, page) {
   const conditions = form();
-  const count = element("p", { class: "count" });
+  const count = element("p", { class: "count", role: "status" });
   const timeline = element("div", { class: "timeline", role: "group", "aria-label": "Timeline" });
   const ends = element("div", { class: "ends" });
   const rows = element("tbody");
   const head = element("tr", {}, element("th", {}, "Edit"), ...HEADS.map((name) => element("th", { scope: "col" }, name)));
-  const more = element("button", { type: "button", click: () => load(true) }, "More");
+  const more = element("button", { type: "button", click: () => load(true, shown.params) }, "More");
   main.replaceChildren(conditions, timeline, ends, count,
     element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), rows)), more);
 
-  let shown = { annotations: [], next: null, total: null, window: { start: 0, end: 1 } };
+  let shown = { annotations: [], next: null, total: null, window: { start: null, end: null }, params: null };
   /** Counts the questions: an answer that is overtaken by a newer one is dropped. */
   let asked = 0;
-  let source = null;
+  let unfollow = null;
   let settling = null;
-  fill({ StartDate: "-1h", EndDate: "now", ...fromParams(new URLSearchParams(location.search)) });
+  fill(location.search ? fromParams(new URLSearchParams(location.search)) : { StartDate: "-1h", EndDate: "now" });
   new ResizeObserver(picture).observe(timeline);
   await load(false);
 
@@ -70,21 +70,22 @@ export async function show(main, page) {
   }
 
   function followed(isOn) {
-    source?.close();
-    source = isOn ? api.follow(settle) : null;
+    unfollow?.();
+    unfollow = isOn ? api.follow(settle) : null;
   }
 
   function settle() {
     settling ??= setTimeout(() => {
       settling = null;
-      void load(false);
+      // By the conditions of the list that is shown: others may be half written.
+      void load(false, shown.params ?? undefined);
     }, SETTLE);
   }
 
-  async function load(isMore) {
+  async function load(isMore, asWritten = toParams(Object.fromEntries(new FormData(conditions)))) {
     const own = ++asked;
-    const params = toParams(Object.fromEntries(new FormData(conditions)));
-    if (!isMore) history.replaceState(null, "", `?${params}`);
+    if (!isMore) history.replaceState(null, "", `?${asWritten}`);
+    const params = new URLSearchParams(asWritten);
     const now = new Date();
     for (const name of ["StartDate", "EndDate"]) {
       if (params.has(name)) params.set(name, sent(params.get(name), now, page.isUtc()));
@@ -96,7 +97,7 @@ export async function show(main, page) {
       const answer = await api.query(params);
       if (own !== asked) return;
       const annotations = isMore ? [...shown.annotations, ...answer.annotations] : answer.annotations;
-      shown = { ...answer, annotations, window: isMore ? shown.window : window };
+      shown = { ...answer, annotations, window: isMore ? shown.window : window, params: asWritten };
       table();
     });
   }
@@ -104,6 +105,7 @@ export async function show(main, page) {
   function table() {
     const now = Date.now();
     const { annotations, next, total } = shown;
+    const focused = document.activeElement?.dataset.of;
     rows.replaceChildren(...annotations.map((annotation) => {
       const isActive = Date.parse(annotation.StartDate) <= now && now <= Date.parse(annotation.EndDate);
       const date = (name) => {
@@ -111,19 +113,30 @@ export async function show(main, page) {
         return element("td", { class: "date", title: annotation[name] }, Number.isNaN(at.getTime()) ? annotation[name] : format(at, page.isUtc()));
       };
       return element("tr", { class: isActive ? "active" : "" },
-        element("td", { class: "act" }, element("a", { href: page.link(annotation) }, "Edit"), " ",
-          element("button", { type: "button", click: () => removed(annotation) }, "Delete")),
+        acts(annotation),
         date("StartDate"), date("EndDate"),
         ...["Source", "Host", "CreationUser", "Owner", "Category"].map((name) => element("td", {}, annotation[name])),
         element("td", {}, address(annotation.Url)), element("td", { class: "message" }, annotation.Message));
     }));
     count.textContent = annotations.length === 0 ? "No annotations in this window." : `${annotations.length} of ${total ?? "?"}`;
     more.hidden = next === null;
+    rows.querySelector(`[data-of="${CSS.escape(focused ?? "")}"]`)?.focus();
     picture();
+  }
+
+  /** What can be done with an annotation; who looks at nothing else hears of which one. */
+  function acts(annotation) {
+    const words = (annotation.Message || annotation.Id).slice(0, 80);
+    const named = (act) => ({ "aria-label": `${act} ${words}`, "data-of": `${act} ${annotation.Id}` });
+    return element("td", { class: "act" }, element("a", { href: page.link(annotation), ...named("Edit") }, "Edit"), " ",
+      element("button", { type: "button", click: () => removed(annotation), ...named("Delete") }, "Delete"));
   }
 
   function picture() {
     const { annotations, window } = shown;
+    // Nothing was answered yet, or the server takes a date that this page cannot read.
+    timeline.hidden = ends.hidden = window.start === null || window.end === null;
+    if (timeline.hidden) return;
     draw(timeline, annotations, window, page.link);
     ends.replaceChildren(...["start", "end"].map((side) => element("span", {}, format(new Date(window[side]), page.isUtc()))));
   }

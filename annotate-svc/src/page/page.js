@@ -13,13 +13,23 @@ const base = document.body.dataset.base;
 const ZONE = "annotate-zone";
 
 let view = null;
+let isUtc = stored() !== "local";
+
+/** The zone that was chosen last; a browser may keep nothing, and says so by throwing. */
+function stored() {
+  try {
+    return localStorage.getItem(ZONE);
+  } catch {
+    return null;
+  }
+}
 
 const page = {
   /** Path of the page itself. */
   base,
   /** Where an annotation is edited. */
   link: ({ Id }) => `${base}?guid=${encodeURIComponent(Id)}`,
-  isUtc: () => localStorage.getItem(ZONE) !== "local",
+  isUtc: () => isUtc,
   turnZone,
   /** Does something; a failure is shown, and answered with false. */
   async attempt(action) {
@@ -30,25 +40,31 @@ const page = {
     } catch (cause) {
       const isStale = cause.status === 412;
       error.textContent = isStale ? "Somebody has changed this annotation meanwhile: reload the page to see how." : cause.message;
-      [error.hidden, notice.hidden] = [false, true];
+      error.hidden = false;
       return false;
     }
   },
-  /** Shows what was done, and a way back when there is one. */
-  notice(text, ...more) {
-    notice.replaceChildren(text, ...more);
-    notice.hidden = false;
+  /** Shows what was done, and a way back when there is one; nothing takes it away. */
+  notice(...parts) {
+    notice.replaceChildren(...parts);
+    notice.hidden = parts.length === 0;
   },
   /** Deletes an annotation once that is confirmed; tells whether. */
   async remove(annotation) {
     if (!(await confirmed(annotation.Message || annotation.Id))) return false;
     if (!(await page.attempt(() => api.remove(annotation.Id)))) return false;
-    const undo = () => page.attempt(async () => {
-      await api.restore(annotation.Id);
-      await view?.reload?.();
-      page.notice("Restored. ", element("a", { href: page.link(annotation) }, "Open"));
-    });
-    page.notice("Deleted. ", element("button", { type: "button", click: undo }, "Undo"));
+    const undo = element("button", { type: "button", click: async () => {
+      undo.disabled = true;
+      undo.disabled = await page.attempt(async () => {
+        await api.restore(annotation.Id);
+        const open = element("a", { href: page.link(annotation) }, "Open");
+        page.notice("Restored. ", open);
+        open.focus();
+        await view?.reload?.();
+      });
+    } }, "Undo");
+    page.notice("Deleted. ", undo);
+    undo.focus();
     return true;
   },
 };
@@ -65,13 +81,18 @@ function confirmed(name) {
 
 function turnZone(event) {
   event.preventDefault();
-  localStorage.setItem(ZONE, page.isUtc() ? "local" : "utc");
+  isUtc = !isUtc;
+  try {
+    localStorage.setItem(ZONE, isUtc ? "utc" : "local");
+  } catch {
+    // Chosen for this page alone.
+  }
   label();
-  view?.turn(page.isUtc());
+  view?.turn(isUtc);
 }
 
 function label() {
-  zone.textContent = page.isUtc() ? "UTC" : "Local time";
+  zone.textContent = isUtc ? "UTC" : "Local time";
 }
 
 async function start() {
@@ -81,6 +102,8 @@ async function start() {
   }
   document.title = isList ? "Annotations: list" : "Annotations";
   zone.addEventListener("click", turnZone);
+  // Shown again as it was left, a list may be out of date.
+  addEventListener("pageshow", (event) => event.persisted && view?.reload?.());
   label();
   await page.attempt(async () => {
     view = await (isList ? list : form).show(main, page);

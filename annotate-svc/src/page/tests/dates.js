@@ -24,10 +24,20 @@ test("a date is written to the second, in UTC or with the offset of its own day"
   });
 });
 
+test("an offset with seconds is rounded, and a year of five digits is written in UTC", () => {
+  // Monrovia was 44 minutes and 30 seconds behind until 1972.
+  within("Africa/Monrovia", () => {
+    const text = format(new Date(0), false);
+    assert.match(text, /^1969-12-31T23:1[56]:00-00:4[45]$/);
+    assert.equal(instant(text, NOW).getTime(), 0);
+  });
+  within("Europe/Berlin", () => assert.equal(format(new Date("9999-12-31T23:59:59Z"), false), "9999-12-31T23:59:59Z"));
+});
+
 test("now, a time before now, seconds and RFC 3339 are instants", () => {
   const cases = {
     now: "2016-02-24T22:08:41.000Z", " -2h ": "2016-02-24T20:08:41.000Z", "-90m": "2016-02-24T20:38:41.000Z",
-    "-7d": "2016-02-17T22:08:41.000Z", 1456369721: "2016-02-25T03:08:41.000Z", "-1": "1969-12-31T23:59:59.000Z",
+    "-7d": "2016-02-17T22:08:41.000Z", 1456369721: "2016-02-25T03:08:41.000Z", 253402300799: "9999-12-31T23:59:59.000Z", "-1": "1969-12-31T23:59:59.000Z",
     "2016-02-24T22:08:41-05:00": "2016-02-25T03:08:41.000Z", "2016-02-24T22:08:41.25Z": "2016-02-24T22:08:41.250Z",
   };
   for (const [text, iso] of Object.entries(cases)) assert.equal(instant(text, NOW)?.toISOString(), iso, text);

@@ -18,6 +18,17 @@ test("a field without a value asks for nothing", () => {
   assert.equal(query({ Owner: "", "Owner:verb": "", Category: "", "Category:verb": ":Is:Not" }), "");
 });
 
+test("every spelling of a condition that the API takes fills the form", () => {
+  const cases = {
+    "Owner:Is=sre": ["", "sre"], "Owner::Not=sre": [":Is:Not", "sre"], "Owner:Is:Not=": [":Empty:Not", ""],
+    "Owner:Empty:Empty=": [":Empty:Not", ""], "Owner::Empty=sre": [":Is:Not", "sre"], "Owner:Empty=x": [":Empty", "x"],
+  };
+  for (const [text, [verb, value]] of Object.entries(cases)) {
+    assert.deepEqual(values(text), { Owner: value, "Owner:verb": verb }, text);
+  }
+  assert.deepEqual(values("Owner:Like=x"), {});
+});
+
 test("an address fills the form as it was", () => {
   const form = { StartDate: "-1h", EndDate: "now", Owner: "a&b", "Owner:verb": ":Is:Not", "Host:verb": ":Empty", Host: "" };
   assert.deepEqual(values(toParams(form).toString()), form);

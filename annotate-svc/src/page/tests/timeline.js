@@ -40,3 +40,20 @@ test("an id always has the same colour", () => {
   assert.equal(colour("78a59f94-76ed-42d2-9ed0-9c7b282c4e83"), colour("78a59f94-76ed-42d2-9ed0-9c7b282c4e83"));
   assert.notEqual(colour("a"), colour("b"));
 });
+
+test("white letters can be read on every colour (WCAG 2, contrast 4.5)", () => {
+  const channel = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  const seen = new Set();
+  for (let id = 0; id < 5000; id++) {
+    const [hue, saturation, light] = colour(String(id)).match(/\d+/g).map(Number);
+    seen.add(hue);
+    const part = (n) => {
+      const k = (n + hue / 30) % 12;
+      const [s, l] = [saturation / 100, light / 100];
+      return channel(l - s * Math.min(l, 1 - l) * Math.max(-1, Math.min(k - 3, 9 - k, 1)));
+    };
+    const luminance = 0.2126 * part(0) + 0.7152 * part(8) + 0.0722 * part(4);
+    assert.ok(1.05 / (luminance + 0.05) >= 4.5, `hue ${hue}`);
+  }
+  assert.ok(seen.size > 300);
+});
