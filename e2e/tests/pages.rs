@@ -89,6 +89,31 @@ async fn an_annotation_is_created_edited_deleted_and_brought_back() {
     changed["Category"] = "c".into();
     assert_eq!(get(&product, odd["Id"].as_str().unwrap()).await, (200, changed));
 
+    // What the page does not show stays, too: tags of Grafana's, and fractions of a second.
+    let grafana =
+        json!({ "time": 1_456_369_721_123_i64, "tags": ["owner:sre", "deploy", "extra"], "text": "t" });
+    let url = format!("{}/api/annotations", product.url);
+    let made = reqwest::Client::new().post(&url).json(&grafana).send().await.unwrap();
+    assert_eq!(made.status(), 200);
+    let around = format!("{url}?from=1456369721000&to=1456369722000&tags=extra");
+    let listed = async || reqwest::get(&around).await.unwrap().json::<Value>().await.unwrap();
+    let before = listed().await;
+    let window = "StartDate=1456369721&EndDate=1456369722&Message=t";
+    let found = reqwest::get(format!("{}/annotation/query?{window}", product.url)).await.unwrap();
+    let found: Value = found.json().await.unwrap();
+    let guid = found[0]["Id"].as_str().unwrap();
+    browser.open(&format!("{}/annotate/?guid={guid}", product.url)).await.unwrap();
+    browser.until("return document.getElementById('Message')?.value", &json!("t")).await.unwrap();
+    browser.click("label[for=StartDate]").await.unwrap();
+    browser.write("#Message", "corrected").await.unwrap();
+    browser.click(".buttons button").await.unwrap();
+    browser.shows("#notice", "Saved.").await.unwrap();
+    let after = listed().await;
+    assert_eq!(
+        (&after[0]["tags"], &after[0]["time"], &after[0]["text"]),
+        (&before[0]["tags"], &json!(1_456_369_721_123_i64), &json!("corrected")),
+    );
+
     // Who created is remembered, under the original's names; whom he corrected is not.
     browser.open(&format!("{}/annotate", product.url)).await.unwrap();
     browser.shows("h1", "New Annotation").await.unwrap();
@@ -162,6 +187,10 @@ async fn the_api_documents_are_shown_and_an_operation_can_be_tried() {
     post(&product, &json!({ "Message": "shown", "Owner": "sre" })).await;
     browser.open(&format!("{}/docs#annotate/listValues", product.url)).await.unwrap();
     browser.shows("nav [aria-current]", "Annotations").await.unwrap();
+    browser
+        .until("return document.querySelectorAll('details[open] button').length", &json!(1))
+        .await
+        .unwrap();
     browser.write("details[open] input[aria-label='field (path)']", "Owner").await.unwrap();
     browser.click("details[open] button").await.unwrap();
     let answer =

@@ -149,7 +149,7 @@ pub(crate) async fn exchange(
                     ticket.failed();
                     complain(ticket.replica());
                 } else {
-                    ticket.refused();
+                    ticket.refused(is_safe);
                 }
                 *slot = copy.filter(|_| may_retry());
                 match slot {

@@ -142,15 +142,18 @@ impl Product {
         check_sections_to_come(source)?;
         let gateway: quintet_gateway::Config = source.section(GATEWAY)?;
         let mut wanted = wanted(targets)?;
+        if wanted.contains(GATEWAY) {
+            gateway.validate(&common).map_err(|cause| located(source, cause.into()))?;
+        }
+        let mut is_whole = wanted.contains(GATEWAY) && wanted.len() > 1;
         if targets.iter().any(|target| target == "all") {
             for (name, urls) in gateway.upstreams.by_name().into_iter().filter(|(_, urls)| !urls.is_empty()) {
                 log::info!("{name} is elsewhere: {}", urls.join(", "));
-                wanted.remove(name);
+                is_whole &= !wanted.remove(name);
             }
         }
         let has_key = common.auth.internal_key.is_some() || secrets::path(&common, "internal_key").exists();
         let key = secrets::internal_key(&common)?;
-        let is_whole = wanted.contains(GATEWAY) && wanted.len() > 1;
         if !is_whole && !has_key {
             log::warn!(
                 "auth.internal_key is not set, and {} has just been made: a gateway and services in other processes need the \

@@ -47,8 +47,8 @@ export async function query(params) {
 export const read = async (id) => withVersion(await ask("GET", one(id)));
 /** Creates an annotation; the same `key` once more creates no second one. */
 export const create = async (body, key) => withVersion(await ask("POST", "", { body, key }));
-/** Replaces the annotation unless somebody has changed it since `version`. */
-export const replace = async (body, version) => withVersion(await ask("PUT", one(body.Id), { body, version }));
+/** Changes these members, unless somebody has changed the annotation since `version`. */
+export const change = async (id, body, version) => withVersion(await ask("PATCH", one(id), { body, version }));
 export const remove = (id) => ask("DELETE", one(id));
 export const restore = (id) => ask("POST", `${one(id)}/restore`);
 /** The most frequent values of a field. */

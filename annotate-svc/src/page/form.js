@@ -66,10 +66,13 @@ export async function show(main, page) {
     discard.hidden = !annotation.Id;
   }
 
-  /** The annotation with what was written; what nobody touched stays as it is, to the letter. */
+  /**
+   * What was written: of a new annotation all, of another what was changed. So what nobody touched stays as it is, to the
+   * letter, and what this page does not show (fractions of a second, tags of Grafana's) stays, too.
+   */
   function written() {
     const now = new Date();
-    const body = { ...annotation };
+    const body = annotation.Id ? {} : { ...annotation };
     for (const [name, value] of new FormData(form)) {
       const isDate = name.endsWith("Date");
       if (value !== filled[name] || !annotation.Id) body[name] = isDate ? sent(value, now, page.isUtc()) : value;
@@ -89,7 +92,7 @@ export async function show(main, page) {
     form.inert = true;
     page.notice();
     await page.attempt(async () => {
-      ({ annotation, version } = await (isNew ? api.create(body, key) : api.replace(body, version)));
+      ({ annotation, version } = await (isNew ? api.create(body, key) : api.change(annotation.Id, body, version)));
       sending = { text: null, body: null, key: null };
       history.replaceState(null, "", page.link(annotation));
       fill();
@@ -111,7 +114,12 @@ export async function show(main, page) {
 
   return {
     turn: (isUtc) => {
-      for (const name of ["StartDate", "EndDate"]) form.elements[name].value = turned(form.elements[name].value, isUtc);
+      for (const name of ["StartDate", "EndDate"]) {
+        const { value } = form.elements[name];
+        form.elements[name].value = turned(value, isUtc);
+        // The same instant, which nobody has changed.
+        if (value === filled[name]) filled[name] = form.elements[name].value;
+      }
     },
   };
 }

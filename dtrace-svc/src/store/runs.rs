@@ -90,17 +90,19 @@ pub fn touch_runs(conn: &mut DbConn, ids: &[String], now: i64) -> Result<(), Sto
 pub fn end_lost_runs(conn: &mut DbConn, before: i64, step: i64) -> Result<usize, StoreError> {
     conn.transaction(|conn| {
         let is_lost = runs::ended.is_null().and(runs::alive.lt(before));
-        let lost = runs::table.filter(is_lost).select((runs::id, runs::alive)).limit(step);
-        let lost: Vec<(String, i64)> = lost.load(conn)?;
+        let lost = runs::table.filter(is_lost).select((runs::id, runs::alive));
+        // In one order, so that two replicas that do it at once wait for each other only one way.
+        let lost: Vec<(String, i64)> = lost.order((runs::alive, runs::id)).limit(step).load(conn)?;
+        let mut ended = 0;
         for (id, alive) in &lost {
             let recorded: i64 =
                 run_messages::table.filter(run_messages::run.eq(id)).count().get_result(conn)?;
             let messages = (recorded > 0).then_some(recorded);
             let end = (runs::ended.eq(alive), runs::outcome.eq(LOST), runs::messages.eq(messages));
-            // Meanwhile its own service may have ended it after all.
-            diesel::update(runs::table.find(id).filter(is_lost)).set(end).execute(conn)?;
+            // Meanwhile somebody else may have ended it, its own service after all.
+            ended += diesel::update(runs::table.find(id).filter(is_lost)).set(end).execute(conn)?;
         }
-        Ok(lost.len())
+        Ok(ended)
     })
 }
 

@@ -36,9 +36,9 @@ pub(crate) struct Breaker {
 /// How a replica failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It could not be reached, broke off, or was too slow.
+    /// It could not be reached, broke off, was too slow, or said that it cannot read.
     Silence,
-    /// It said that it cannot.
+    /// It said that it cannot write.
     Refusal,
 }
 

@@ -75,9 +75,10 @@ impl Ticket {
         self.in_flight.0.failed(self.pass, Failure::Silence);
     }
 
-    /// It said that it cannot.
-    pub(crate) fn refused(&self) {
-        self.in_flight.0.failed(self.pass, Failure::Refusal);
+    /// It said that it cannot do what was asked; `is_safe` when that would have changed nothing. Who cannot even read
+    /// rests as if he were silent.
+    pub(crate) fn refused(&self, is_safe: bool) {
+        self.in_flight.0.failed(self.pass, if is_safe { Failure::Silence } else { Failure::Refusal });
     }
 
     /// The weight on the replica, for as long as the answer passes.

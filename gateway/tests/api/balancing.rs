@@ -191,6 +191,14 @@ async fn where_every_write_is_refused_reads_still_pass() {
 }
 
 #[tokio::test]
+async fn who_refuses_reads_rests_from_them_too() {
+    let (service, asked) = replica("503 Service Unavailable").await;
+    let gateway = Setup::default().service("events", &service.url).start().await;
+    assert_eq!(statuses(&gateway, 9, &get("/v1/events")).await, [503; 9]);
+    assert_eq!(count(&asked), 5, "five failures open the breaker");
+}
+
+#[tokio::test]
 async fn retries_stay_within_a_fifth_of_the_requests() {
     // Two sick replicas whose breakers are kept from opening by answering well in between.
     let asked = Arc::new(AtomicUsize::new(0));

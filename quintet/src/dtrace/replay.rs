@@ -54,6 +54,10 @@ fn show(event: &ServerEvent, screen: &mut Screen) -> anyhow::Result<bool> {
     match event.name.as_deref() {
         Some("tick") => Ok(screen.figures(&data()?)),
         Some("output") => Ok(screen.output(&data()?)),
+        Some("dropped") => {
+            let count: Value = serde_json::from_str(event.data.as_deref().unwrap_or_default())?;
+            Ok(screen.output(&Map::from_iter([("dropped".to_owned(), count)])))
+        }
         Some("end") => match data()?.get("error").and_then(Value::as_str) {
             Some(text) => bail!("the run ended: {text}"),
             None => Ok(true),
