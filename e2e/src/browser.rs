@@ -2,9 +2,11 @@
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Longest wait for what a page shows after a click.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,6 +20,8 @@ pub struct Browser {
     client: reqwest::Client,
     /// Address of the driver's session.
     session: String,
+    /// What Chromium leaves behind; goes last.
+    _folder: TempDir,
 }
 
 impl Browser {
@@ -26,7 +30,10 @@ impl Browser {
     /// # Errors
     /// When `QUINTET_TEST_REQUIRE_SERVICES` is set and the driver is missing, or it does not start.
     pub async fn start() -> anyhow::Result<Option<Self>> {
-        let mut driver = match Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn() {
+        let folder = tempfile::tempdir()?;
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").env("TMPDIR", folder.path()).stdout(Stdio::piped());
+        let mut driver = match command.spawn() {
             Ok(driver) => driver,
             Err(cause) => {
                 let is_required = std::env::var_os("QUINTET_TEST_REQUIRE_SERVICES").is_some();
@@ -41,7 +48,7 @@ impl Browser {
         };
         let port = lines.map_while(Result::ok).find_map(port).context("chromedriver names no port")?;
         let session = format!("http://127.0.0.1:{port}/session");
-        let mut browser = Self { driver, client: reqwest::Client::new(), session };
+        let mut browser = Self { driver, client: reqwest::Client::new(), session, _folder: folder };
         // Tests run as root in containers, where Chromium's sandbox and its shared memory are not to be had.
         let arguments =
             ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1400,900"];
@@ -132,8 +139,20 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // On SIGTERM the driver ends Chromium too, on SIGKILL it would stay.
-        let _ = Command::new("kill").args(["-TERM", &self.driver.id().to_string()]).status();
+        // Chromium ends with its session; a driver that is killed would leave it behind.
+        let _ = end(&self.session);
+        let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// Ends a session, and waits until it has ended. Nothing can be awaited where this is called.
+fn end(session: &str) -> anyhow::Result<()> {
+    let (host, path) = session.trim_start_matches("http://").split_once('/').context("no address")?;
+    let mut driver = TcpStream::connect(host)?;
+    driver.set_read_timeout(Some(PATIENCE))?;
+    write!(driver, "DELETE /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+    // The answer comes when all has ended.
+    ensure!(driver.read(&mut [0; 64])? > 0, "no answer");
+    Ok(())
 }
