@@ -19,6 +19,10 @@ test-pg:
     scripts/services start postgres >/dev/null
     env $(scripts/services env | grep POSTGRES) cargo nextest run -p quintet-gateway -p events-svc -p streams-svc -p annotate-svc -p dtrace-svc
 
+# What the page of annotations computes
+test-page:
+    node --test annotate-svc/src/page/tests/*.js
+
 # The whole product through its front door
 e2e:
     cargo nextest run -p e2e
