@@ -116,7 +116,11 @@ impl Home {
     }
 }
 
-fn postgres_server() -> anyhow::Result<Option<String>> {
+/// Address of a PostgreSQL for the whole product; `None` when none is named and none is required.
+///
+/// # Errors
+/// When `QUINTET_TEST_REQUIRE_SERVICES` is set and no server is named.
+pub fn postgres_server() -> anyhow::Result<Option<String>> {
     // The suite on SQLite runs with the address under another name, so that these tests still find the server.
     let server = std::env::var(POSTGRES_URL).or_else(|_unset| std::env::var("QUINTET_TEST_E2E_POSTGRES_URL"));
     match server {
@@ -130,7 +134,10 @@ fn postgres_server() -> anyhow::Result<Option<String>> {
 }
 
 /// The product's binary beside the running test.
-fn binary() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// When the product is not built.
+pub fn binary() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let profile = test.parent().and_then(|deps| deps.parent()).context("no build folder")?;
     let binary = profile.join("quintet");
