@@ -198,30 +198,3 @@ pub struct TraitDescription {
     /// Trait name.
     pub name: String,
 }
-
-/// A place in the feed: everything committed before it has been delivered.
-///
-/// The transaction number comes first: rows are delivered in commit order, not in the order of their ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Cursor {
-    /// Transaction that wrote the row; always 0 on SQLite.
-    pub xid: i64,
-    /// Id of the row.
-    pub id: i64,
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.xid, self.id)
-    }
-}
-
-impl std::str::FromStr for Cursor {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('-').and_then(|(xid, id)| Some((xid.parse().ok()?, id.parse().ok()?)));
-        let (xid, id) = parts.ok_or_else(|| format!("not a cursor: {text}"))?;
-        Ok(Self { xid, id })
-    }
-}

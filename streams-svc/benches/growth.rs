@@ -19,10 +19,11 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use serde_json::json;
 use shared::datetime::to_micros;
+use shared::db::Place;
 use shared::db::{Db, DbError};
 use streams_svc::drive::{Entry, Follower};
 use streams_svc::engine::Task;
-use streams_svc::store::{self, Due, Place, Room};
+use streams_svc::store::{self, Due, Room};
 use streams_svc::triggers::{Triggers, parse};
 
 const SMALL: i64 = 10_000;

@@ -8,7 +8,7 @@
 use super::DbError;
 use super::find::Versioned;
 use super::history::{Archived, HISTORY, HistoryRow};
-use super::row::{COLUMNS, load, number};
+use super::row::COLUMNS;
 use shared::db::{DbConn, OPEN, Sql, continue_numbers};
 use std::fmt;
 use std::str::FromStr;
@@ -69,7 +69,7 @@ pub fn continue_changes(conn: &mut DbConn) -> Result<(), DbError> {
 /// When the database fails.
 pub fn last_change(conn: &mut DbConn) -> Result<Cursor, DbError> {
     // No number beyond the newest change's: another server, where a dump is read into, would give it again.
-    let newest = number(conn, Sql::new(&format!("SELECT coalesce(({NEWEST}), 0) AS number")))?.unwrap_or(0);
+    let newest = Sql::new(&format!("SELECT coalesce(({NEWEST}), 0) AS number")).number(conn)?;
     Ok(Cursor { change: newest.min(bound(conn)? - 1), id: Uuid::max(), version: i64::MAX })
 }
 
@@ -81,8 +81,8 @@ pub fn list_changes(conn: &mut DbConn, after: Cursor, most: usize) -> Result<Vec
     let bound = bound(conn)?;
     // The present versions first: what is replaced meanwhile is in the history then.
     let select = format!("SELECT {COLUMNS}, {} FROM annotations", Versioned::COLUMNS);
-    let present: Vec<Versioned> = load(conn, part(&select, after, bound, most))?;
-    let replaced: Vec<HistoryRow> = load(conn, part(HISTORY, after, bound, most))?;
+    let present: Vec<Versioned> = part(&select, after, bound, most).rows(conn)?;
+    let replaced: Vec<HistoryRow> = part(HISTORY, after, bound, most).rows(conn)?;
     let present = present.into_iter().map(Archived::from);
     let mut changes: Vec<Archived> =
         present.chain(replaced.into_iter().filter_map(HistoryRow::archived)).collect();
@@ -107,5 +107,5 @@ fn bound(conn: &mut DbConn) -> Result<i64, DbError> {
         DbConn::Postgres(_) => Sql::new(&format!("SELECT {OPEN} AS number")),
         DbConn::Sqlite(_) => Sql::new("SELECT last + 1 AS number FROM commits"),
     };
-    Ok(number(conn, sql)?.unwrap_or(0))
+    sql.number(conn)
 }

@@ -1,7 +1,6 @@
 //! Counters of values: which values a field has, and how many annotations have each.
 
 use super::DbError;
-use super::row::{execute, load};
 use crate::model::{Field, Texts};
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl};
@@ -71,7 +70,7 @@ fn save_one(conn: &mut DbConn, ((field, key), (value, step)): Change, shard: i64
         ") ON CONFLICT (field, value_key, shard) \
          DO UPDATE SET annotations = field_values.annotations + excluded.annotations",
     );
-    execute(conn, sql)?;
+    sql.run(conn)?;
     Ok(())
 }
 
@@ -112,5 +111,5 @@ pub fn list_values(conn: &mut DbConn, field: Field, most: usize) -> Result<Vec<(
     sql.bind(field)
         .push(" GROUP BY value_key HAVING sum(annotations) > 0 ORDER BY 2 DESC, 1 LIMIT ")
         .bind(i64::try_from(most).unwrap_or(i64::MAX));
-    Ok(load::<Counted>(conn, sql)?.into_iter().map(|row| (row.value, row.number)).collect())
+    Ok(sql.rows::<Counted>(conn)?.into_iter().map(|row| (row.value, row.number)).collect())
 }

@@ -2,7 +2,7 @@
 
 use super::DbError;
 use super::history::Archived;
-use super::row::{COLUMNS, Row, load, load_stored};
+use super::row::{COLUMNS, Row, load_stored};
 use crate::model::Stored;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
@@ -76,5 +76,5 @@ pub(super) fn lock_annotation(conn: &mut DbConn, id: Uuid) -> Result<Option<Arch
 fn versioned(conn: &mut DbConn, id: Uuid, lock: &str) -> Result<Option<Archived>, DbError> {
     let mut sql = Sql::new(&format!("SELECT {COLUMNS}, {} FROM annotations WHERE id = ", Versioned::COLUMNS));
     sql.bind(id.as_bytes().to_vec()).push(lock);
-    Ok(load::<Versioned>(conn, sql)?.into_iter().next().map(Archived::from))
+    Ok(sql.rows::<Versioned>(conn)?.into_iter().next().map(Archived::from))
 }

@@ -1,7 +1,6 @@
 //! Versions that were replaced, and deletions.
 
 use super::DbError;
-use super::row::{execute, load};
 use crate::model::Stored;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
@@ -65,7 +64,7 @@ pub(super) fn archive(conn: &mut DbConn, version: &Archived) -> Result<(), DbErr
     sql.bind(stored.annotation.id.as_bytes().to_vec()).push(", ").bind(stored.version).push(", ");
     sql.bind(*change).push(", ").bind(action.as_str()).push(", ").bind(*at).push(", ").bind(by.as_str());
     sql.push(", ").bind(serde_json::to_string(stored).unwrap_or_default()).push(")");
-    execute(conn, sql).map(|_rows| ())
+    sql.run(conn).map(|_rows| ())
 }
 
 /// The last version of a deleted annotation, locked, so that of two restorations one waits for the other.
@@ -75,7 +74,7 @@ pub(super) fn lock_last(conn: &mut DbConn, id: Uuid) -> Result<Option<Archived>,
     if let DbConn::Postgres(_) = conn {
         sql.push(" FOR UPDATE");
     }
-    Ok(load::<HistoryRow>(conn, sql)?.into_iter().next().and_then(HistoryRow::archived))
+    Ok(sql.rows::<HistoryRow>(conn)?.into_iter().next().and_then(HistoryRow::archived))
 }
 
 /// Versions of an annotation below `before`, newest first, at most `most`: the present one, those that were
@@ -94,7 +93,7 @@ pub fn list_versions(
     let mut sql = Sql::new(HISTORY);
     sql.push(" WHERE id = ").bind(id.as_bytes().to_vec()).push(" AND version < ").bind(before);
     sql.push(&format!(" ORDER BY version DESC LIMIT {most}"));
-    let replaced = load::<HistoryRow>(conn, sql)?.into_iter().filter_map(HistoryRow::archived);
+    let replaced = sql.rows::<HistoryRow>(conn)?.into_iter().filter_map(HistoryRow::archived);
     let mut versions: Vec<Archived> = present.into_iter().chain(replaced).collect();
     versions.sort_by_key(|version| std::cmp::Reverse(version.stored.version));
     versions.dedup_by_key(|version| version.stored.version);

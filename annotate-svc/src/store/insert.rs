@@ -1,7 +1,7 @@
 //! New rows of `annotations`.
 
 use super::DbError;
-use super::row::{column, load, tags_text};
+use super::row::{column, tags_text};
 use super::span::span;
 use crate::model::{Annotation, Field, tsvector, words};
 use diesel::sql_types::{BigInt, Binary};
@@ -58,7 +58,7 @@ fn insert_batch(conn: &mut DbConn, rows: &[NewRow<'_>]) -> Result<Vec<i64>, DbEr
     sql.bind(batch.to_string());
     sql.push(&format!(" AS json)) AS batch (seq bigint, id text, words text, {TYPED}) RETURNING seq, id"));
     let inserted: HashMap<Vec<u8>, i64> =
-        load::<New>(conn, sql)?.into_iter().map(|row| (row.id, row.seq)).collect();
+        sql.rows::<New>(conn)?.into_iter().map(|row| (row.id, row.seq)).collect();
     let seq = |row: &NewRow<'_>| inserted.get(row.annotation.id.as_bytes().as_slice()).copied().unwrap_or(0);
     Ok(rows.iter().map(seq).collect())
 }

@@ -1,7 +1,6 @@
 //! Writes that came with an `Idempotency-Key`, and their answers.
 
 use super::DbError;
-use super::row::{execute, load};
 use super::write::IdempotencyKey;
 use crate::model::Stored;
 use diesel::QueryableByName;
@@ -37,12 +36,12 @@ pub(super) fn claim(
         Sql::new("INSERT INTO idempotency_keys (subject, name, fingerprint, created_us, answer) VALUES (");
     sql.bind(subject).push(", ").bind(key.name.as_str()).push(", ").bind(key.fingerprint.clone());
     sql.push(", ").bind(at).push(", '') ON CONFLICT DO NOTHING");
-    if execute(conn, sql)? == 1 {
+    if sql.run(conn)? == 1 {
         return Ok(Claim::New);
     }
     let mut sql = Sql::new("SELECT fingerprint, answer FROM idempotency_keys");
     sql.append(of(subject, key));
-    let known = load::<Known>(conn, sql)?.into_iter().next();
+    let known = sql.rows::<Known>(conn)?.into_iter().next();
     Ok(match known.filter(|known| known.fingerprint == key.fingerprint) {
         Some(known) => serde_json::from_str(&known.answer).map_or(Claim::Other, Claim::Repeated),
         None => Claim::Other,
@@ -58,14 +57,14 @@ pub(super) fn save_answer(
 ) -> Result<(), DbError> {
     let mut sql = Sql::new("UPDATE idempotency_keys SET answer = ");
     sql.bind(serde_json::to_string(stored).unwrap_or_default()).append(of(subject, key));
-    execute(conn, sql).map(|_rows| ())
+    sql.run(conn).map(|_rows| ())
 }
 
 /// Gives a key free.
 pub(super) fn release(conn: &mut DbConn, subject: &str, key: &IdempotencyKey) -> Result<(), DbError> {
     let mut sql = Sql::new("DELETE FROM idempotency_keys");
     sql.append(of(subject, key));
-    execute(conn, sql).map(|_rows| ())
+    sql.run(conn).map(|_rows| ())
 }
 
 fn of(subject: &str, key: &IdempotencyKey) -> Sql {

@@ -2,7 +2,7 @@
 
 use super::DbError;
 use super::counts::Counts;
-use super::row::{COLUMNS, execute, load, load_stored};
+use super::row::{COLUMNS, load_stored};
 use super::span::LONGEST;
 use super::update::delete;
 use diesel::sql_types::{BigInt, Text};
@@ -43,7 +43,7 @@ pub fn delete_history_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Res
     let mut sql = Sql::new("DELETE FROM annotation_history WHERE (id, version) IN (SELECT id, version FROM ");
     sql.push("annotation_history WHERE changed_us < ").bind(cutoff);
     sql.push(&format!(" ORDER BY changed_us LIMIT {step})"));
-    execute(conn, sql)
+    sql.run(conn)
 }
 
 /// Removes at most `step` keys that were used before `cutoff`.
@@ -55,7 +55,7 @@ pub fn delete_keys_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Result
         Sql::new("DELETE FROM idempotency_keys WHERE (subject, name) IN (SELECT subject, name FROM ");
     sql.push("idempotency_keys WHERE created_us < ").bind(cutoff);
     sql.push(&format!(" ORDER BY created_us LIMIT {step})"));
-    execute(conn, sql)
+    sql.run(conn)
 }
 
 #[derive(QueryableByName)]
@@ -82,7 +82,7 @@ pub fn merge_counters(conn: &mut DbConn, step: usize) -> Result<usize, DbError> 
     let mut sql = Sql::new("SELECT CAST(field AS bigint) AS field, value_key FROM field_values ");
     sql.push("GROUP BY field, value_key HAVING sum(annotations) = 0 LIMIT ");
     sql.push(&step.to_string());
-    let unused: Vec<Unused> = load(conn, sql)?;
+    let unused: Vec<Unused> = sql.rows(conn)?;
     let mut removed = 0;
     for Unused { field, value_key } in unused {
         // Locked and summed again: a concurrent write may have counted meanwhile, and then the rows stay. So does a
@@ -96,14 +96,14 @@ pub fn merge_counters(conn: &mut DbConn, step: usize) -> Result<usize, DbError> 
             };
             let mut sql = of_value("SELECT CAST(shard AS bigint) AS shard, annotations");
             sql.push(lock(conn));
-            let shards: Vec<Shard> = load(conn, sql)?;
+            let shards: Vec<Shard> = sql.rows(conn)?;
             if shards.iter().map(|shard| shard.annotations).sum::<i64>() != 0 {
                 return Ok(0);
             }
             let numbers: Vec<String> = shards.iter().map(|shard| shard.shard.to_string()).collect();
             let mut sql = of_value("DELETE");
             sql.push(&format!(" AND shard IN ({})", numbers.join(",")));
-            execute(conn, sql)
+            sql.run(conn)
         })?;
     }
     Ok(removed)

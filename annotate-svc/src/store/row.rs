@@ -95,36 +95,9 @@ pub(super) fn tags_text(tags: &[String]) -> String {
     if tags.is_empty() { String::new() } else { serde_json::to_string(tags).unwrap_or_default() }
 }
 
-/// Runs a statement and reads its rows.
-pub(super) fn load<R>(conn: &mut DbConn, sql: Sql) -> Result<Vec<R>, DbError>
-where
-    R: diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::pg::Pg>
-        + diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::sqlite::Sqlite>
-        + 'static,
-{
-    Ok(on_backend!(conn, c => sql.load::<R>(c))?)
-}
-
 /// Runs a statement that reads [`COLUMNS`].
 pub(super) fn load_stored(conn: &mut DbConn, sql: Sql) -> Result<Vec<Stored>, DbError> {
     let sql = sql.typed::<Types>();
     let rows: Vec<Row> = on_backend!(conn, c => sql.load(c))?;
     Ok(rows.into_iter().map(Stored::from).collect())
-}
-
-/// Runs a statement; answers how many rows it touched.
-pub(super) fn execute(conn: &mut DbConn, sql: Sql) -> Result<usize, DbError> {
-    Ok(on_backend!(conn, c => sql.execute(c))?)
-}
-
-/// One number.
-#[derive(QueryableByName)]
-pub(super) struct Number {
-    #[diesel(sql_type = BigInt)]
-    pub(super) number: i64,
-}
-
-/// The number that a statement answers as `number`.
-pub(super) fn number(conn: &mut DbConn, sql: Sql) -> Result<Option<i64>, DbError> {
-    Ok(load::<Number>(conn, sql)?.first().map(|row| row.number))
 }

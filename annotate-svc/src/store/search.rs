@@ -2,7 +2,7 @@
 
 use super::DbError;
 use super::counts::list_values;
-use super::row::{load_stored, number};
+use super::row::load_stored;
 use super::statement::{self, WORD_PROBE};
 use crate::model::{Condition, Conditions, Field, Filter, Stored, Verb, Visible, Window};
 use shared::db::DbConn;
@@ -133,7 +133,7 @@ pub fn list_relevant(conn: &mut DbConn, search: &Search, most: usize) -> Result<
 fn is_rare(conn: &mut DbConn, search: &Search) -> Result<bool, DbError> {
     let Some(words) = &search.conditions.words else { return Ok(false) };
     let sql = statement::count_words(conn, words);
-    Ok(number(conn, sql)?.unwrap_or(0) < WORD_PROBE)
+    Ok(sql.number(conn)? < WORD_PROBE)
 }
 
 /// Makes exact terms of the filter into conditions that an index can answer: values that differ only in their letter

@@ -274,7 +274,6 @@ fn ending(order: Order, rows: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::load;
     use super::super::{DbError, MIGRATIONS};
     use super::*;
     use diesel::QueryableByName;
@@ -291,7 +290,7 @@ mod tests {
     fn plan(conn: &mut DbConn, search: &Search) -> Result<Vec<String>, DbError> {
         let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
         sql.append(list(conn, search, false, None, 100));
-        let steps: Vec<Step> = load(conn, sql)?;
+        let steps: Vec<Step> = sql.rows(conn)?;
         Ok(steps.into_iter().map(|step| step.detail).collect())
     }
 

@@ -2,7 +2,7 @@
 
 use super::DbError;
 use super::insert::{NewRow, delete_words, insert_words};
-use super::row::{column, execute, tags_text};
+use super::row::{column, tags_text};
 use super::span::span;
 use crate::model::{Annotation, Field, Stored, tsvector};
 use shared::db::{DbConn, Sql};
@@ -40,7 +40,7 @@ pub(super) fn update(conn: &mut DbConn, seq: i64, row: &NewRow<'_>) -> Result<()
         }
     }
     sql.push(" WHERE seq = ").bind(seq);
-    execute(conn, sql).map(|_rows| ())
+    sql.run(conn).map(|_rows| ())
 }
 
 /// Takes a row away.
@@ -50,5 +50,5 @@ pub(super) fn delete(conn: &mut DbConn, stored: &Stored) -> Result<(), DbError> 
     }
     let mut sql = Sql::new("DELETE FROM annotations WHERE seq = ");
     sql.bind(stored.seq);
-    execute(conn, sql).map(|_rows| ())
+    sql.run(conn).map(|_rows| ())
 }

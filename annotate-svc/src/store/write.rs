@@ -7,7 +7,6 @@ use super::find::{find_annotation, lock_annotation};
 use super::history::{Archived, archive};
 use super::insert::{NewRow, insert};
 use super::keys::{Claim, claim, release, save_answer};
-use super::row::number;
 use super::update::{delete, update};
 use crate::model::{Annotation, Draft, Stored};
 use diesel::Connection;
@@ -116,7 +115,7 @@ fn next_change(conn: &mut DbConn) -> Result<i64, DbError> {
         DbConn::Postgres(_) => Sql::new(&format!("SELECT {WRITING} AS number")),
         DbConn::Sqlite(_) => Sql::new("UPDATE commits SET last = last + 1 RETURNING last AS number"),
     };
-    Ok(number(conn, sql)?.unwrap_or(0))
+    sql.number(conn)
 }
 
 /// The writes that are done one after the other: those with a key by key, then the others by id, so that concurrent

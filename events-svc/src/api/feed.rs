@@ -2,12 +2,13 @@
 
 use crate::engine::{FeedLag, Ingest};
 use crate::error::Error;
-use crate::model::{Cursor, PIECE_BYTES};
+use crate::model::PIECE_BYTES;
 use crate::store::{self, FeedEvent};
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
 use shared::db::Db;
+use shared::db::Place;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -47,7 +48,7 @@ async fn read_feed(
     ingest: Data<Ingest>,
     lag: Data<FeedLag>,
 ) -> Result<HttpResponse, Error> {
-    let after: Cursor = query.after.as_deref().unwrap_or("0-0").parse().map_err(Error::Invalid)?;
+    let after: Place = query.after.as_deref().unwrap_or("0-0").parse().map_err(Error::Invalid)?;
     let limit = query.limit.unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     let wait = Duration::from_millis(query.wait_ms.unwrap_or(0)).min(MAX_WAIT);
     let deadline = Instant::now() + wait;
@@ -68,7 +69,7 @@ async fn read_feed(
     }
 }
 
-fn answer(after: Cursor, events: &[FeedEvent]) -> HttpResponse {
+fn answer(after: Place, events: &[FeedEvent]) -> HttpResponse {
     let last = events.last().map_or(after, |event| event.cursor);
     let mut body = format!("{{\"cursor\":\"{last}\",\"events\":[");
     for (place, FeedEvent { cursor, members, is_emitted }) in events.iter().enumerate() {

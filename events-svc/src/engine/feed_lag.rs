@@ -2,9 +2,9 @@
 
 use crate::State;
 use crate::metrics::feed_lag;
-use crate::model::Cursor;
 use crate::store::find_newest_id;
 use prometheus::IntGauge;
+use shared::db::Place;
 use shared::stop::Stop;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl FeedLag {
     }
 
     /// Somebody has read up to `place`, when `newest` was the newest id.
-    pub fn note(&self, place: Cursor, newest: i64) {
+    pub fn note(&self, place: Place, newest: i64) {
         self.read.store(place.id, Relaxed);
         self.gauge.set(newest - place.id);
     }

@@ -1,7 +1,6 @@
 //! Messages that could not be read or converted, kept with the reason.
 
 use super::StoreError;
-use super::read::load;
 use crate::schema::dead_letters;
 use diesel::connection::Connection;
 use diesel::prelude::*;
@@ -125,7 +124,7 @@ fn held(conn: &mut DbConn) -> Result<Room, StoreError> {
     let sql = Sql::new(
         "SELECT count(*) AS letters, CAST(coalesce(sum(length(body)), 0) AS BIGINT) AS bytes FROM dead_letters",
     );
-    let held: Vec<Held> = load(conn, sql)?;
+    let held: Vec<Held> = sql.rows(conn)?;
     let room = held.first().map(|held| Room { letters: held.letters, bytes: held.bytes });
     Ok(room.unwrap_or(Room { letters: 0, bytes: 0 }))
 }
@@ -170,7 +169,7 @@ pub fn list_dead_letters(
     sql.push(&format!("coalesce(substr(body, 1, {HEAD_BYTES}), body) AS head FROM dead_letters WHERE id > "));
     sql.bind(after);
     sql.push(" ORDER BY id LIMIT ").bind(limit);
-    load(conn, sql)
+    Ok(sql.rows(conn)?)
 }
 
 /// Letters after the id `after` up to the id `last`, whole, oldest first, at most `limit` of them and no more once

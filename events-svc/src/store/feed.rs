@@ -3,12 +3,10 @@
 //! On PostgreSQL the order is that of [`shared::db::continue_order`], on SQLite that of the ids.
 
 use super::StoreError;
-use super::read::load;
-use crate::model::Cursor;
 use crate::schema::events;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryableByName, RunQueryDsl};
-use shared::db::{DbConn, DbError, SETTLED, Sql, continue_order, load_piece};
+use shared::db::{DbConn, DbError, Place, Sql, continue_order, load_piece};
 
 /// Rows that are asked for first: a database sends what is not read all the same, so that large ones are not asked for by
 /// the thousand.
@@ -18,7 +16,7 @@ const FIRST_ROWS: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedEvent {
     /// Its place.
-    pub cursor: Cursor,
+    pub cursor: Place,
     /// Its v1 members.
     pub members: String,
     /// Whether another service has made it.
@@ -54,7 +52,7 @@ struct Row {
 /// When the database fails.
 pub fn list_feed(
     conn: &mut DbConn,
-    after: Cursor,
+    after: Place,
     limit: usize,
     bytes: usize,
 ) -> Result<Vec<FeedEvent>, StoreError> {
@@ -73,25 +71,15 @@ pub fn list_feed(
     }
 }
 
-fn feed_after(conn: &DbConn, after: Cursor, limit: usize) -> Sql {
+fn feed_after(conn: &DbConn, after: Place, limit: usize) -> Sql {
     let mut sql = Sql::new("SELECT xid, id, v1 AS members, is_emitted FROM events WHERE ");
-    match conn {
-        // xid is 0 in every row here: the primary key gives the order.
-        DbConn::Sqlite(_) => sql.push("id > ").bind(after.id).push(" ORDER BY id"),
-        DbConn::Postgres(_) => sql
-            .push("(xid, id) > (")
-            .bind(after.xid)
-            .push(", ")
-            .bind(after.id)
-            .push(&format!(") AND {SETTLED} ORDER BY xid, id")),
-    };
-    sql.push(&format!(" LIMIT {limit}"));
+    sql.append(after.onward(conn)).push(&format!(" LIMIT {limit}"));
     sql
 }
 
 impl From<Row> for FeedEvent {
     fn from(Row { xid, id, members, is_emitted }: Row) -> Self {
-        Self { cursor: Cursor { xid, id }, members, is_emitted }
+        Self { cursor: Place { xid, id }, members, is_emitted }
     }
 }
 
@@ -108,12 +96,12 @@ pub fn continue_feed(conn: &mut DbConn) -> Result<(), DbError> {
 ///
 /// # Errors
 /// When the database fails.
-pub fn feed_end(conn: &mut DbConn) -> Result<Cursor, StoreError> {
+pub fn feed_end(conn: &mut DbConn) -> Result<Place, StoreError> {
     let mut sql = Sql::new("SELECT xid, id, '' AS members, is_emitted FROM events ORDER BY ");
     match conn {
         DbConn::Sqlite(_) => sql.push("id DESC LIMIT 1"),
         DbConn::Postgres(_) => sql.push("xid DESC, id DESC LIMIT 1"),
     };
-    let rows: Vec<Row> = load(conn, sql)?;
-    Ok(rows.first().map_or_else(Cursor::default, |row| Cursor { xid: row.xid, id: row.id }))
+    let rows: Vec<Row> = sql.rows(conn)?;
+    Ok(rows.first().map_or_else(Place::default, |row| Place { xid: row.xid, id: row.id }))
 }

@@ -3,7 +3,7 @@
 //! Events of a trait value are gathered from the trait index and put in order here; a value that very many events
 //! have is cheaper to meet while reading the newest events.
 
-use super::read::{FlatEvent, Patience, load, meets};
+use super::read::{FlatEvent, Patience, meets};
 use super::types::count_events;
 use super::{StoreError, key::key, term};
 use crate::model::{FlatFilter, Operator, TraitFilter, TraitValue};
@@ -58,7 +58,7 @@ fn list(conn: &mut DbConn, filter: &FlatFilter) -> Result<Piece<FlatEvent>, Stor
 pub fn find_flat_event(conn: &mut DbConn, message_id: &str) -> Result<Option<FlatEvent>, StoreError> {
     let mut sql = Sql::new("SELECT e.id, e.v1 AS members FROM events e WHERE e.message_id = ");
     sql.bind(key(message_id));
-    Ok(load(conn, sql)?.pop())
+    Ok(sql.rows(conn)?.pop())
 }
 
 /// How many events meet every condition; `limit` does not matter, `mark` does.
@@ -71,12 +71,12 @@ pub fn count_flat_events(conn: &mut DbConn, filter: &FlatFilter) -> Result<i64, 
     if is_plain {
         return count_events(conn, filter.event_type.as_deref());
     }
-    let mut sql = Sql::new("SELECT count(*) AS id FROM events e WHERE 1 = 1");
+    let mut sql = Sql::new("SELECT count(*) AS number FROM events e WHERE 1 = 1");
     push_columns(&mut sql, filter);
     for values in &filter.traits {
         sql.push(" AND e.id IN (SELECT event_id FROM trait_index WHERE ").append(any_term(values)).push(")");
     }
-    Ok(load::<Id>(conn, sql)?.first().map_or(0, |row| row.id))
+    Ok(sql.number(conn)?)
 }
 
 #[derive(Debug, QueryableByName)]
@@ -140,7 +140,7 @@ fn gather(conn: &mut DbConn, filter: &FlatFilter) -> Result<Option<Gathered>, St
             sql.push(" AND generated <= ").bind(to_micros(until));
         }
         sql.push(&format!(" LIMIT {}", GATHER + 1));
-        let ids: HashSet<i64> = load::<Id>(conn, sql)?.into_iter().map(|row| row.id).collect();
+        let ids: HashSet<i64> = sql.rows::<Id>(conn)?.into_iter().map(|row| row.id).collect();
         if ids.len() <= GATHER {
             let gathered = gathered.get_or_insert_with(|| Gathered { ids: ids.clone(), met: HashSet::new() });
             gathered.ids.retain(|id| ids.contains(id));

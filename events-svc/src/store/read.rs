@@ -4,9 +4,8 @@ use super::StoreError;
 use crate::model::{Operator, TraitFilter, TraitValue};
 use crate::wire::v2::{trait_head, type_name};
 use diesel::sql_types::{BigInt, Text};
-use diesel::{Queryable, QueryableByName, RunQueryDsl};
+use diesel::{Queryable, QueryableByName};
 use shared::db::{DbConn, Piece, Sql, load_piece};
-use shared::on_backend;
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
@@ -63,16 +62,6 @@ impl Patience {
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if self.0.elapsed() < Self::MOST { Ok(()) } else { Err(StoreError::TooLong) }
     }
-}
-
-/// Runs a statement and reads its rows.
-pub(super) fn load<R>(conn: &mut DbConn, sql: Sql) -> Result<Vec<R>, StoreError>
-where
-    R: diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::pg::Pg>
-        + diesel::deserialize::FromSqlRow<diesel::sql_types::Untyped, diesel::sqlite::Sqlite>
-        + 'static,
-{
-    Ok(on_backend!(conn, c => sql.load::<R>(c))?)
 }
 
 /// Runs a statement that reads [`STORED`], up to so many bytes.

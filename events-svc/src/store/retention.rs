@@ -1,6 +1,5 @@
 //! Removal of old events in small steps, with everything that was stored for them.
 
-use super::read::load;
 use super::{StoreError, term};
 use crate::model::TraitValue;
 use crate::schema::events;
@@ -9,7 +8,6 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{Connection, ExpressionMethods, QueryDsl, QueryableByName, RunQueryDsl};
 use shared::datetime::{from_micros, to_micros};
 use shared::db::{DbConn, Sql};
-use shared::on_backend;
 use std::collections::BTreeMap;
 
 /// How many events one step removed.
@@ -53,7 +51,7 @@ pub fn find_replay_time(conn: &mut DbConn) -> Result<Option<NaiveDateTime>, Stor
 pub fn claim_removal(conn: &mut DbConn) -> Result<bool, StoreError> {
     let DbConn::Postgres(_) = conn else { return Ok(true) };
     let claim = "SELECT pg_try_advisory_xact_lock('events'::regclass::oid::int, 0) AS is_ours";
-    Ok(load::<Claim>(conn, Sql::new(claim))?.iter().any(|claim| claim.is_ours))
+    Ok(Sql::new(claim).rows::<Claim>(conn)?.iter().any(|claim| claim.is_ours))
 }
 
 /// Removes at most `step` events generated strictly before `cutoff`, oldest first.
@@ -91,29 +89,25 @@ fn delete(conn: &mut DbConn, mut old: Sql) -> Result<Removed, StoreError> {
         old.push(" FOR UPDATE SKIP LOCKED");
     }
     conn.transaction(|conn| {
-        let old: Vec<Old> = load(conn, old)?;
+        let old: Vec<Old> = old.rows(conn)?;
         if old.is_empty() {
             return Ok(Removed(0));
         }
         let ids: Vec<i64> = old.iter().map(|event| event.id).collect();
         let mut sql = Sql::new("DELETE FROM events WHERE id");
         sql.among(ids);
-        let removed = execute(conn, sql)?;
+        let removed = sql.run(conn)?;
         for event in &old {
             for term in terms(&event.head) {
                 let mut sql = Sql::new("DELETE FROM trait_index WHERE term = ");
                 sql.bind(term).push(" AND generated = ").bind(event.generated);
                 sql.push(" AND event_id = ").bind(event.id);
-                execute(conn, sql)?;
+                sql.run(conn)?;
             }
         }
         uncount(conn, &old)?;
         Ok(Removed(removed))
     })
-}
-
-fn execute(conn: &mut DbConn, sql: Sql) -> Result<usize, StoreError> {
-    Ok(on_backend!(conn, c => sql.execute(c))?)
 }
 
 /// Takes removed events out of the counters: any shard will do, only sums are read.
@@ -127,18 +121,18 @@ fn uncount(conn: &mut DbConn, old: &[Old]) -> Result<(), StoreError> {
             // A writer may be counting this moment: the sum below is right only when nobody else holds a counter.
             let mut sql = Sql::new("SELECT FROM event_shapes WHERE id = ");
             sql.bind(shape).push(" ORDER BY shard FOR UPDATE");
-            execute(conn, sql)?;
+            sql.run(conn)?;
         }
         let mut sql = Sql::new("UPDATE event_shapes SET events = events - ");
         sql.bind(count).push(" WHERE id = ").bind(shape);
         sql.push(" AND shard = (SELECT min(shard) FROM event_shapes WHERE id = ").bind(shape).push(")");
-        execute(conn, sql)?;
+        sql.run(conn)?;
         let mut sql = Sql::new("DELETE FROM event_shapes WHERE id = ");
         sql.bind(shape)
             .push(" AND (SELECT sum(events) FROM event_shapes WHERE id = ")
             .bind(shape)
             .push(") = 0");
-        execute(conn, sql)?;
+        sql.run(conn)?;
     }
     Ok(())
 }

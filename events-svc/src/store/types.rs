@@ -1,6 +1,6 @@
 //! Event types and the traits of their events, from the counters that every stored event keeps up to date.
 
-use super::read::{load, value_text};
+use super::read::value_text;
 use super::{StoreError, key::key};
 use crate::model::{PIECE_BYTES, TraitDescription};
 use diesel::QueryableByName;
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// When the database fails.
 pub fn list_event_types(conn: &mut DbConn) -> Result<Vec<String>, StoreError> {
     let sql = Sql::new("SELECT name AS text FROM event_shapes GROUP BY name HAVING sum(events) > 0");
-    let mut names: Vec<String> = load::<Row>(conn, sql)?.into_iter().map(|row| row.text).collect();
+    let mut names: Vec<String> = sql.rows::<Row>(conn)?.into_iter().map(|row| row.text).collect();
     // Sorted here: by bytes on both engines.
     names.sort_unstable();
     Ok(names)
@@ -26,11 +26,11 @@ pub fn list_event_types(conn: &mut DbConn) -> Result<Vec<String>, StoreError> {
 /// When the database fails.
 pub fn count_events(conn: &mut DbConn, event_type: Option<&str>) -> Result<i64, StoreError> {
     // sum(bigint) is numeric on PostgreSQL.
-    let mut sql = Sql::new("SELECT CAST(coalesce(sum(events), 0) AS BIGINT) AS id FROM event_shapes");
+    let mut sql = Sql::new("SELECT CAST(coalesce(sum(events), 0) AS BIGINT) AS number FROM event_shapes");
     if let Some(event_type) = event_type {
         sql.push(" WHERE event_type = ").bind(key(event_type));
     }
-    Ok(load::<Count>(conn, sql)?.first().map_or(0, |row| row.id))
+    Ok(sql.number(conn)?)
 }
 
 /// Name and type of every trait that events of a type have: text first, then integer, float, datetime, by name.
@@ -44,7 +44,7 @@ pub fn list_trait_descriptions(
     let mut sql = Sql::new("SELECT traits AS text FROM event_shapes WHERE event_type = ");
     sql.bind(key(event_type)).push(" GROUP BY traits HAVING sum(events) > 0");
     let mut found = BTreeSet::new();
-    for row in load::<Row>(conn, sql)? {
+    for row in sql.rows::<Row>(conn)? {
         let traits: Vec<TraitDescription> = serde_json::from_str(&row.text).unwrap_or_default();
         found.extend(traits.into_iter().map(|description| (rank(&description.kind), description)));
     }
@@ -82,12 +82,6 @@ pub fn list_trait_values(
 struct Row {
     #[diesel(sql_type = Text)]
     text: String,
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
 }
 
 #[derive(QueryableByName)]

@@ -24,7 +24,7 @@ pub(crate) use error::says_nothing;
 pub use in_flight::complete_up_to;
 pub use manager::Target;
 pub use migrate::Migrations;
-pub use order::{OPEN, SETTLED, WRITING, continue_numbers, continue_order};
+pub use order::{OPEN, Place, WRITING, continue_numbers, continue_order};
 pub use piece::{Piece, load_piece};
 pub use sql::{Bind, Sql, Typed};
 pub use statement::{And, Statement, statement};

@@ -3,7 +3,7 @@
 //! On PostgreSQL a row with a small id may become visible after one with a greater id, because ids are given before
 //! commits. A reader that remembers the greatest id would lose it for good. So such a table has a column `xid` with
 //! the writing transaction, is read in the order of `xid` and id, and shows only rows of transactions older than the
-//! oldest one still running ([`SETTLED`]): nothing can appear below that line any more.
+//! oldest one still running ([`OPEN`]): nothing can appear below that line any more.
 //!
 //! A server that a dump is read into counts its transactions from the start, far below those of the rows. The order
 //! then goes on with numbers that are ahead of the server's, by what the table `xid_lead` says ([`continue_order`]).
@@ -13,13 +13,11 @@
 //!
 //! SQLite has one writer: its ids are in the order of commits.
 
-use super::{DbConn, DbError};
+use super::{DbConn, DbError, Sql};
 use diesel::sql_types::BigInt;
 use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
-
-/// The condition on PostgreSQL that no row can appear before this one any more.
-pub const SETTLED: &str =
-    "xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + (SELECT xids FROM xid_lead)";
+use std::fmt;
+use std::str::FromStr;
 
 /// The number of the transaction that asks, on PostgreSQL.
 pub const WRITING: &str = "(pg_current_xact_id()::text::bigint + (SELECT xids FROM xid_lead))";
@@ -27,6 +25,50 @@ pub const WRITING: &str = "(pg_current_xact_id()::text::bigint + (SELECT xids FR
 /// The first number that a row may still appear with, on PostgreSQL.
 pub const OPEN: &str =
     "(pg_snapshot_xmin(pg_current_snapshot())::text::bigint + (SELECT xids FROM xid_lead))";
+
+/// A place in this order: everything committed before it comes before it. As text `<xid>-<id>`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Transaction that wrote the row; 0 for every row on SQLite.
+    pub xid: i64,
+    /// Id of the row.
+    pub id: i64,
+}
+
+impl Place {
+    /// The condition for the rows after this place that nothing can come before any more, and their order.
+    #[must_use]
+    pub fn onward(self, conn: &DbConn) -> Sql {
+        let mut sql = Sql::default();
+        match conn {
+            // The primary key gives the order.
+            DbConn::Sqlite(_) => sql.push("id > ").bind(self.id).push(" ORDER BY id"),
+            DbConn::Postgres(_) => sql
+                .push("(xid, id) > (")
+                .bind(self.xid)
+                .push(", ")
+                .bind(self.id)
+                .push(&format!(") AND xid < {OPEN} ORDER BY xid, id")),
+        };
+        sql
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.xid, self.id)
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('-').and_then(|(xid, id)| Some((xid.parse().ok()?, id.parse().ok()?)));
+        let (xid, id) = parts.ok_or_else(|| format!("not a cursor: {text}"))?;
+        Ok(Self { xid, id })
+    }
+}
 
 #[derive(QueryableByName)]
 struct Number {

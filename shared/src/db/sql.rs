@@ -3,13 +3,16 @@
 //! Values never go into the text: [`Sql::bind`] writes the placeholder and keeps the value. Both engines read `$1`.
 //! Unlike `diesel::sql_query`, short statements are prepared once per connection.
 
+use super::{DbConn, DbError};
+use crate::on_backend;
 use diesel::backend::Backend;
+use diesel::deserialize::FromSqlRow;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Binary, Text, Untyped};
 use diesel::sqlite::Sqlite;
-use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, SqliteConnection};
 use std::marker::PhantomData;
 
 /// Statements with more values than this are not kept prepared, so that a client cannot fill the statement cache
@@ -90,6 +93,14 @@ impl Sql {
         self
     }
 
+    /// Appends a placeholder for `value`, or `NULL`.
+    pub fn bind_or_null(&mut self, value: Option<impl Into<Bind>>) -> &mut Self {
+        match value {
+            Some(value) => self.bind(value),
+            None => self.push("NULL"),
+        }
+    }
+
     /// Appends a placeholder for `value`.
     pub fn bind(&mut self, value: impl Into<Bind>) -> &mut Self {
         self.parts.push(Part::Bind(value.into()));
@@ -124,6 +135,42 @@ impl Sql {
         }
         self
     }
+}
+
+impl Sql {
+    /// Runs a statement and reads its rows, columns by their names.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn rows<R>(self, conn: &mut DbConn) -> Result<Vec<R>, DbError>
+    where
+        R: FromSqlRow<Untyped, Pg> + FromSqlRow<Untyped, Sqlite> + 'static,
+    {
+        Ok(on_backend!(conn, c => self.load::<R>(c))?)
+    }
+
+    /// Runs a statement; how many rows it changed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn run(self, conn: &mut DbConn) -> Result<usize, DbError> {
+        Ok(on_backend!(conn, c => self.execute(c))?)
+    }
+
+    /// Runs a statement that answers one row, and reads its column `number`.
+    ///
+    /// # Errors
+    /// When the database fails, or there is no row.
+    pub fn number(self, conn: &mut DbConn) -> Result<i64, DbError> {
+        Ok(on_backend!(conn, c => self.get_result::<Number>(c))?.number)
+    }
+}
+
+/// A row of one number.
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
 }
 
 /// A statement whose columns have the types `ST`: rows are then read by place, which is quicker than by name.

@@ -9,12 +9,13 @@ use chrono::TimeDelta;
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value as Json;
 use shared::clock::SystemClock;
+use shared::db::Place;
 use shared::testing::TestDb;
 use streams_svc::State;
 use streams_svc::config::Config;
 use streams_svc::definitions::Definitions;
 use streams_svc::drive::{Entry, EventService, Fault};
-use streams_svc::store::{self, Place};
+use streams_svc::store;
 use streams_svc::triggers::{Triggers, parse};
 use streams_svc::winchester::StreamsPart;
 

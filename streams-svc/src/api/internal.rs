@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::json;
 use crate::State;
 use crate::error::Error;
-use crate::store::{self, Place};
+use crate::store;
+use shared::db::Place;
 
 /// Longest wait.
 const MAX_WAIT: Duration = Duration::from_secs(60);

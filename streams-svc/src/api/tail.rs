@@ -16,7 +16,8 @@ use super::closed;
 use super::history::change_json;
 use crate::State;
 use crate::error::Error;
-use crate::store::{self, Change, Place};
+use crate::store::{self, Change};
+use shared::db::Place;
 
 /// How often a listener looks for changes.
 const POLL: Duration = Duration::from_millis(250);

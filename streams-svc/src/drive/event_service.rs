@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use shared::clock::SharedClock;
 use shared::identity::{HEADER, IdentityKey, Principal};
 
-use crate::store::Place;
+use shared::db::Place;
 
 /// Events of one page of the feed.
 const PAGE: usize = 1000;

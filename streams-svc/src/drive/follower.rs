@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDateTime;
 use futures_util::future::try_join_all;
 use shared::datetime::to_micros;
-use shared::db::DbError;
+use shared::db::{DbError, Place};
 use shared::stop::Stop;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use super::{Entry, backoff};
 use crate::State;
 use crate::definitions::Loaded;
 use crate::model::Event;
-use crate::store::{self, Cursor, Joining, Place, active_key};
+use crate::store::{self, Cursor, Joining, active_key};
 use crate::triggers::Matcher;
 
 /// How long the feed may let us wait for an event.

@@ -4,8 +4,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, QueryableByName};
 use shared::db::{DbConn, DbError, Sql};
 
+use super::find_stream;
 use super::history::put_change;
-use super::{execute, find_stream, load};
 
 /// What became of a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub fn reset_stream(conn: &mut DbConn, id: i64, at: i64) -> Result<Reset, DbErro
         let mut sql = Sql::new("UPDATE streams SET serial = serial + 1, failures = 0, retry_at = NULL, ");
         sql.push("lease_until = NULL, state = ").bind(i64::from(state.number()));
         sql.push(" WHERE id = ").bind(id).push(" AND serial = ").bind(stream.serial);
-        if execute(conn, sql)? == 0 {
+        if sql.run(conn)? == 0 {
             return Ok(Reset::Lost);
         }
         put_change(
@@ -65,7 +65,7 @@ pub fn delete_stream(conn: &mut DbConn, id: i64, at: i64) -> Result<bool, DbErro
     conn.transaction(|conn| {
         let mut sql = Sql::new("DELETE FROM streams WHERE id = ");
         sql.bind(id).push(" RETURNING trigger_name, serial");
-        let Some(deleted) = load::<Deleted>(conn, sql)?.pop() else { return Ok(false) };
+        let Some(deleted) = sql.rows::<Deleted>(conn)?.pop() else { return Ok(false) };
         delete_parts(conn, id)?;
         put_change(conn, id, &deleted.trigger_name, deleted.serial + 1, at, None, None)?;
         Ok(true)
@@ -77,7 +77,7 @@ pub(super) fn delete_parts(conn: &mut DbConn, id: i64) -> Result<(), DbError> {
     for table in ["members", "stream_traits"] {
         let mut sql = Sql::new(&format!("DELETE FROM {table} WHERE stream_id = "));
         sql.bind(id);
-        execute(conn, sql)?;
+        sql.run(conn)?;
     }
     Ok(())
 }

@@ -2,44 +2,16 @@
 //!
 //! Who holds a partition only saves work: what is right decides the comparison of cursors in [`super::add_events`].
 
-use std::str::FromStr;
-
 use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, QueryableByName};
 use shared::datetime::{from_micros, to_micros};
-use shared::db::{DbConn, DbError, Sql};
+use shared::db::{DbConn, DbError, Place, Sql};
 
 use super::replica::{alive, present};
-use super::{Number, execute, load};
 
 /// Partitions on PostgreSQL: so many replicas can share the work. SQLite has one writer.
 const POSTGRES_PARTITIONS: i64 = 4;
-
-/// A place in the feed: the writing transaction, and the event's id.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Transaction that wrote the event.
-    pub xid: i64,
-    /// Id of the event.
-    pub id: i64,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.xid, self.id)
-    }
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('-').and_then(|(xid, id)| Some((xid.parse().ok()?, id.parse().ok()?)));
-        let (xid, id) = parts.ok_or_else(|| format!("not a cursor: {text}"))?;
-        Ok(Self { xid, id })
-    }
-}
 
 /// How far a partition has followed the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +60,7 @@ pub fn start_partitions(conn: &mut DbConn) -> Result<i64, DbError> {
     for partition in 0..count {
         let mut sql = Sql::new("INSERT INTO cursors (partition, cursor) VALUES (");
         sql.bind(partition).push(", '0-0') ON CONFLICT (partition) DO NOTHING");
-        execute(conn, sql)?;
+        sql.run(conn)?;
     }
     Ok(count)
 }
@@ -99,7 +71,7 @@ pub fn start_partitions(conn: &mut DbConn) -> Result<i64, DbError> {
 /// When the database fails.
 pub fn list_cursors(conn: &mut DbConn) -> Result<Vec<Cursor>, DbError> {
     let rows: Vec<CursorRow> =
-        load(conn, Sql::new("SELECT partition, cursor, present FROM cursors ORDER BY partition"))?;
+        Sql::new("SELECT partition, cursor, present FROM cursors ORDER BY partition").rows(conn)?;
     let cursor = |row: CursorRow| Cursor {
         partition: row.partition,
         place: row.cursor.parse().unwrap_or_default(),
@@ -115,7 +87,7 @@ pub fn list_cursors(conn: &mut DbConn) -> Result<Vec<Cursor>, DbError> {
 /// When the database fails.
 pub fn find_present(conn: &mut DbConn) -> Result<Option<NaiveDateTime>, DbError> {
     let sql = "SELECT CASE WHEN count(*) = count(present) THEN min(present) END AS present FROM cursors";
-    let rows: Vec<PresentRow> = load(conn, Sql::new(sql))?;
+    let rows: Vec<PresentRow> = Sql::new(sql).rows(conn)?;
     Ok(rows.first().and_then(|row| row.present).map(from_micros))
 }
 
@@ -123,12 +95,9 @@ pub fn find_present(conn: &mut DbConn) -> Result<Option<NaiveDateTime>, DbError>
 pub(super) fn move_cursor(conn: &mut DbConn, from: Place, to: &Cursor) -> Result<bool, DbError> {
     let mut sql = Sql::new("UPDATE cursors SET cursor = ");
     sql.bind(to.place.to_string()).push(", present = ");
-    match to.present {
-        Some(present) => sql.bind(to_micros(present)),
-        None => sql.push("NULL"),
-    };
+    sql.bind_or_null(to.present.map(to_micros));
     sql.push(" WHERE partition = ").bind(to.partition).push(" AND cursor = ").bind(from.to_string());
-    Ok(execute(conn, sql)? == 1)
+    Ok(sql.run(conn)? == 1)
 }
 
 /// Says that `me` is alive, and gives it its fair share of the partitions; who was silent for `silence` microseconds holds
@@ -138,25 +107,22 @@ pub(super) fn move_cursor(conn: &mut DbConn, from: Place, to: &Cursor) -> Result
 /// When the database fails.
 pub fn share_partitions(conn: &mut DbConn, me: &str, silence: i64) -> Result<Vec<i64>, DbError> {
     conn.transaction(|conn| {
+        // The lock that lets one replica share at a time; before its own row, which another may be about to delete.
+        Sql::new("UPDATE cursors SET holder = holder WHERE partition = 0").run(conn)?;
         let mut sql = Sql::new("INSERT INTO holders (holder, seen) VALUES (");
         sql.bind(me)
             .push(", ")
             .push(present(conn))
             .push(") ON CONFLICT (holder) DO UPDATE SET seen = excluded.seen");
-        execute(conn, sql)?;
-        // Also the lock that lets one replica share at a time.
-        execute(conn, Sql::new("UPDATE cursors SET holder = holder WHERE partition = 0"))?;
+        sql.run(conn)?;
         let mut sql = Sql::new("DELETE FROM holders WHERE seen NOT BETWEEN ");
         sql.append(alive(conn, silence));
-        execute(conn, sql)?;
-        execute(
-            conn,
-            Sql::new("UPDATE cursors SET holder = NULL WHERE holder NOT IN (SELECT holder FROM holders)"),
-        )?;
-        let holders: Vec<Number> = load(conn, Sql::new("SELECT count(*) AS number FROM holders"))?;
-        let holders = holders.first().map_or(1, |row| row.number.max(1));
+        sql.run(conn)?;
+        Sql::new("UPDATE cursors SET holder = NULL WHERE holder NOT IN (SELECT holder FROM holders)")
+            .run(conn)?;
+        let holders = Sql::new("SELECT count(*) AS number FROM holders").number(conn)?.max(1);
         let rows: Vec<HolderRow> =
-            load(conn, Sql::new("SELECT partition, holder FROM cursors ORDER BY partition"))?;
+            Sql::new("SELECT partition, holder FROM cursors ORDER BY partition").rows(conn)?;
         let count = i64::try_from(rows.len()).unwrap_or(1);
         let share = usize::try_from((count + holders - 1) / holders).unwrap_or(1);
         let is_mine = |row: &&HolderRow| row.holder.as_deref() == Some(me);
@@ -167,12 +133,8 @@ pub fn share_partitions(conn: &mut DbConn, me: &str, silence: i64) -> Result<Vec
         for (partitions, holder) in [(&surplus, None), (&taken, Some(me))] {
             for partition in partitions {
                 let mut sql = Sql::new("UPDATE cursors SET holder = ");
-                match holder {
-                    Some(me) => sql.bind(me),
-                    None => sql.push("NULL"),
-                };
-                sql.push(" WHERE partition = ").bind(*partition);
-                execute(conn, sql)?;
+                sql.bind_or_null(holder).push(" WHERE partition = ").bind(*partition);
+                sql.run(conn)?;
             }
         }
         mine.extend(taken);
@@ -187,8 +149,8 @@ pub fn share_partitions(conn: &mut DbConn, me: &str, silence: i64) -> Result<Vec
 pub fn leave_partitions(conn: &mut DbConn, me: &str) -> Result<(), DbError> {
     let mut sql = Sql::new("UPDATE cursors SET holder = NULL WHERE holder = ");
     sql.bind(me);
-    execute(conn, sql)?;
+    sql.run(conn)?;
     let mut sql = Sql::new("DELETE FROM holders WHERE holder = ");
     sql.bind(me);
-    execute(conn, sql).map(|_one| ())
+    sql.run(conn).map(|_one| ())
 }

@@ -6,7 +6,6 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use shared::datetime::to_micros;
 use shared::db::{DbConn, DbError, Direction, Sql, complete_up_to};
 
-use super::{Number, load};
 use crate::engine::State;
 
 /// What a list of streams asks for. All conditions hold together.
@@ -98,7 +97,7 @@ pub fn list_streams(conn: &mut DbConn, filter: &StreamFilter) -> Result<Vec<Stre
     }
     let word = filter.direction.word();
     sql.push(&format!(" ORDER BY id {word} LIMIT {}", filter.limit));
-    load(conn, sql)
+    sql.rows(conn)
 }
 
 /// How many streams meet every condition; `limit` does not matter, `mark` does.
@@ -108,7 +107,7 @@ pub fn list_streams(conn: &mut DbConn, filter: &StreamFilter) -> Result<Vec<Stre
 pub fn count_streams(conn: &mut DbConn, filter: &StreamFilter) -> Result<i64, DbError> {
     let mut sql = Sql::new("SELECT count(*) AS number FROM streams WHERE ");
     sql.append(conditions(filter));
-    Ok(load::<Number>(conn, sql)?.first().map_or(0, |row| row.number))
+    sql.number(conn)
 }
 
 /// The stream with this id.
@@ -118,7 +117,7 @@ pub fn count_streams(conn: &mut DbConn, filter: &StreamFilter) -> Result<i64, Db
 pub fn find_stream(conn: &mut DbConn, id: i64) -> Result<Option<StreamRow>, DbError> {
     let mut sql = Sql::new(SELECT);
     sql.push("id = ").bind(id);
-    Ok(load(conn, sql)?.pop())
+    Ok(sql.rows(conn)?.pop())
 }
 
 /// The stream of this key (see [`super::active_key`]) that takes events at `now` (microseconds): one whose time is
@@ -129,7 +128,7 @@ pub fn find_stream(conn: &mut DbConn, id: i64) -> Result<Option<StreamRow>, DbEr
 pub fn find_active(conn: &mut DbConn, key: Vec<u8>, now: i64) -> Result<Option<StreamRow>, DbError> {
     let mut sql = Sql::new(SELECT);
     sql.push("active_key = ").bind(key).push(" AND expire_timestamp > ").bind(now);
-    Ok(load(conn, sql)?.pop())
+    Ok(sql.rows(conn)?.pop())
 }
 
 /// The events of a stream as JSON texts, in the order of their time, ties by id.
@@ -139,7 +138,7 @@ pub fn find_active(conn: &mut DbConn, key: Vec<u8>, now: i64) -> Result<Option<S
 pub fn list_events(conn: &mut DbConn, stream_id: i64) -> Result<Vec<String>, DbError> {
     let mut sql = Sql::new("SELECT body FROM members WHERE stream_id = ");
     sql.bind(stream_id).push(" ORDER BY timestamp, event_id");
-    Ok(load::<Body>(conn, sql)?.into_iter().map(|row| row.body).collect())
+    Ok(sql.rows::<Body>(conn)?.into_iter().map(|row| row.body).collect())
 }
 
 /// Bytes of the events of these streams together, as [`list_events`] gives them.
@@ -151,7 +150,7 @@ pub fn sum_event_bytes(conn: &mut DbConn, stream_ids: Vec<i64>) -> Result<i64, D
         "SELECT CAST(coalesce(sum(octet_length(body)), 0) AS BIGINT) AS number FROM members WHERE stream_id",
     );
     sql.among(stream_ids);
-    Ok(load::<Number>(conn, sql)?.first().map_or(0, |row| row.number))
+    sql.number(conn)
 }
 
 fn conditions(filter: &StreamFilter) -> Sql {

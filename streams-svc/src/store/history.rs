@@ -4,9 +4,8 @@ use chrono::NaiveDateTime;
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use shared::datetime::from_micros;
-use shared::db::{DbConn, DbError, SETTLED, Sql, continue_order};
+use shared::db::{DbConn, DbError, OPEN, Place, Sql, continue_order};
 
-use super::{Place, execute, load};
 use crate::engine::State;
 
 /// Most changes of one answer.
@@ -84,7 +83,7 @@ pub fn continue_history(conn: &mut DbConn) -> Result<(), DbError> {
 pub fn list_history(conn: &mut DbConn, stream_id: i64) -> Result<Vec<Change>, DbError> {
     let mut sql = Sql::new(SELECT);
     sql.push("stream_id = ").bind(stream_id).push(&format!(" ORDER BY id DESC LIMIT {MOST}"));
-    let rows: Vec<Row> = load(conn, sql)?;
+    let rows: Vec<Row> = sql.rows(conn)?;
     Ok(rows.into_iter().rev().map(Change::from).collect())
 }
 
@@ -94,17 +93,8 @@ pub fn list_history(conn: &mut DbConn, stream_id: i64) -> Result<Vec<Change>, Db
 /// When the database fails.
 pub fn list_changes(conn: &mut DbConn, after: Place) -> Result<Vec<Change>, DbError> {
     let mut sql = Sql::new(SELECT);
-    match conn {
-        DbConn::Sqlite(_) => sql.push("id > ").bind(after.id).push(" ORDER BY id"),
-        DbConn::Postgres(_) => sql
-            .push("(xid, id) > (")
-            .bind(after.xid)
-            .push(", ")
-            .bind(after.id)
-            .push(&format!(") AND {SETTLED} ORDER BY xid, id")),
-    };
-    sql.push(&format!(" LIMIT {MOST}"));
-    let rows: Vec<Row> = load(conn, sql)?;
+    sql.append(after.onward(conn)).push(&format!(" LIMIT {MOST}"));
+    let rows: Vec<Row> = sql.rows(conn)?;
     Ok(rows.into_iter().map(Change::from).collect())
 }
 
@@ -116,9 +106,9 @@ pub fn last_change(conn: &mut DbConn) -> Result<Place, DbError> {
     let mut sql = Sql::new(SELECT);
     match conn {
         DbConn::Sqlite(_) => sql.push("1 = 1 ORDER BY id DESC LIMIT 1"),
-        DbConn::Postgres(_) => sql.push(SETTLED).push(" ORDER BY xid DESC, id DESC LIMIT 1"),
+        DbConn::Postgres(_) => sql.push(&format!("xid < {OPEN} ORDER BY xid DESC, id DESC LIMIT 1")),
     };
-    let rows: Vec<Row> = load(conn, sql)?;
+    let rows: Vec<Row> = sql.rows(conn)?;
     Ok(rows.first().map_or_else(Place::default, |row| Place { xid: row.xid, id: row.id }))
 }
 
@@ -135,15 +125,6 @@ pub(super) fn put_change(
     let mut sql =
         Sql::new("INSERT INTO history (stream_id, trigger_name, serial, at, state, reason) VALUES (");
     sql.bind(stream_id).push(", ").bind(name).push(", ").bind(serial).push(", ").bind(at).push(", ");
-    match state {
-        Some(state) => sql.bind(i64::from(state.number())),
-        None => sql.push("NULL"),
-    };
-    sql.push(", ");
-    match reason {
-        Some(reason) => sql.bind(reason),
-        None => sql.push("NULL"),
-    };
-    sql.push(")");
-    execute(conn, sql).map(|_one| ())
+    sql.bind_or_null(state.map(|state| i64::from(state.number()))).push(", ").bind_or_null(reason).push(")");
+    sql.run(conn).map(|_one| ())
 }

@@ -11,10 +11,10 @@ use chrono::NaiveDateTime;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl};
 use shared::datetime::from_micros;
-use shared::db::{DbConn, DbError, Sql, statement};
+use shared::db::{DbConn, DbError, Place, Sql, statement};
 
-use super::cursor::{Cursor, Place, move_cursor};
-use super::{list_events, load, put};
+use super::cursor::{Cursor, move_cursor};
+use super::{list_events, put};
 use crate::counters::Counters;
 use crate::engine::Stream;
 use crate::model::Event;
@@ -189,7 +189,7 @@ fn current_rows(conn: &mut DbConn, keys: BTreeSet<&[u8]>) -> Result<Vec<CurrentR
             for key in keys {
                 let mut sql = Sql::new(select_current!(""));
                 sql.bind(key.to_vec());
-                rows.extend(load::<CurrentRow>(conn, sql)?);
+                rows.extend(sql.rows::<CurrentRow>(conn)?);
             }
             Ok(rows)
         }

@@ -31,9 +31,7 @@ mod trim;
 mod work;
 
 pub use change::{Reset, delete_stream, reset_stream};
-pub use cursor::{
-    Cursor, Place, find_present, leave_partitions, list_cursors, share_partitions, start_partitions,
-};
+pub use cursor::{Cursor, find_present, leave_partitions, list_cursors, share_partitions, start_partitions};
 pub use find::{
     StreamFilter, StreamRow, count_streams, find_active, find_stream, list_events, list_streams,
     sum_event_bytes,
@@ -48,40 +46,10 @@ pub use term::{active_key, wanted_terms};
 pub use trim::{delete_history_before, delete_members_before};
 pub use work::{Due, Finished, Outcome, Room, Taken, finish, list_due, renew, return_lost, take};
 
-use diesel::deserialize::FromSqlRow;
-use diesel::sql_types::Untyped;
-use diesel::{QueryableByName, RunQueryDsl};
-use shared::db::{DbConn, DbError, Migrations, Sql, embed_migrations};
-use shared::on_backend;
+use shared::db::{Migrations, embed_migrations};
 
 /// The service's tables.
 pub const MIGRATIONS: Migrations = Migrations {
     sqlite: embed_migrations!("migrations/sqlite"),
     postgres: embed_migrations!("migrations/postgres"),
 };
-
-/// Runs a statement and reads its rows.
-fn load<R>(conn: &mut DbConn, sql: Sql) -> Result<Vec<R>, DbError>
-where
-    R: FromSqlRow<Untyped, diesel::pg::Pg> + FromSqlRow<Untyped, diesel::sqlite::Sqlite> + 'static,
-{
-    Ok(on_backend!(conn, c => sql.load::<R>(c))?)
-}
-
-/// Runs a statement; how many rows it changed.
-fn execute(conn: &mut DbConn, sql: Sql) -> Result<usize, DbError> {
-    Ok(on_backend!(conn, c => sql.execute(c))?)
-}
-
-/// Numbers of our own as a list in SQL; there may be too many to bind.
-fn id_list(ids: impl IntoIterator<Item = i64>) -> String {
-    let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
-    format!("({})", ids.join(","))
-}
-
-/// A row of one number.
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    number: i64,
-}

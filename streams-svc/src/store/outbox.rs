@@ -4,8 +4,6 @@ use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 use shared::db::{DbConn, DbError, Sql};
 
-use super::{execute, id_list, load};
-
 /// An event that the event service does not have yet, for all we know.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Outgoing {
@@ -22,7 +20,7 @@ pub struct Outgoing {
 /// # Errors
 /// When the database fails.
 pub fn list_outgoing(conn: &mut DbConn, limit: usize) -> Result<Vec<Outgoing>, DbError> {
-    load(conn, Sql::new(&format!("SELECT id, body FROM outbox ORDER BY id LIMIT {limit}")))
+    Sql::new(&format!("SELECT id, body FROM outbox ORDER BY id LIMIT {limit}")).rows(conn)
 }
 
 /// Removes events that have arrived.
@@ -30,12 +28,13 @@ pub fn list_outgoing(conn: &mut DbConn, limit: usize) -> Result<Vec<Outgoing>, D
 /// # Errors
 /// When the database fails.
 pub fn delete_outgoing(conn: &mut DbConn, ids: &[i64]) -> Result<(), DbError> {
-    let sql = Sql::new(&format!("DELETE FROM outbox WHERE id IN {}", id_list(ids.iter().copied()))).once();
-    execute(conn, sql).map(|_count| ())
+    let mut sql = Sql::new("DELETE FROM outbox WHERE id");
+    sql.among(ids.to_vec());
+    sql.run(conn).map(|_count| ())
 }
 
 pub(super) fn put_outgoing(conn: &mut DbConn, body: &str) -> Result<(), DbError> {
     let mut sql = Sql::new("INSERT INTO outbox (body) VALUES (");
     sql.bind(body).push(")");
-    execute(conn, sql).map(|_one| ())
+    sql.run(conn).map(|_one| ())
 }

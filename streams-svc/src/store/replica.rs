@@ -4,8 +4,6 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, QueryableByName};
 use shared::db::{DbConn, DbError, Sql};
 
-use super::{execute, load};
-
 /// A process that works on these tables.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct ReplicaRow {
@@ -40,7 +38,7 @@ pub fn announce_definitions(conn: &mut DbConn, replica: &ReplicaRow) -> Result<(
         let mut sql = Sql::new("INSERT INTO definitions (id, generation, digest) VALUES (1, 1, ");
         sql.bind(replica.digest.as_str()).push(") ON CONFLICT (id) DO UPDATE SET ");
         sql.push("generation = definitions.generation + 1, digest = excluded.digest");
-        execute(conn, sql)?;
+        sql.run(conn)?;
         put_row(conn, replica)
     })
 }
@@ -50,7 +48,7 @@ pub fn announce_definitions(conn: &mut DbConn, replica: &ReplicaRow) -> Result<(
 /// # Errors
 /// When the database fails.
 pub fn find_announced(conn: &mut DbConn) -> Result<Option<Announced>, DbError> {
-    let rows: Vec<Announced> = load(conn, Sql::new("SELECT generation, digest FROM definitions"))?;
+    let rows: Vec<Announced> = Sql::new("SELECT generation, digest FROM definitions").rows(conn)?;
     Ok(rows.into_iter().next())
 }
 
@@ -65,10 +63,10 @@ pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, silence: i64) -> Res
     put_row(conn, replica)?;
     let mut sql = Sql::new("DELETE FROM replicas WHERE seen NOT BETWEEN ");
     sql.append(alive(conn, silence));
-    execute(conn, sql)?;
+    sql.run(conn)?;
     let mut sql = Sql::new("UPDATE definitions SET generation = generation + 1, digest = ");
     sql.bind(replica.digest.as_str()).push(" WHERE digest NOT IN (SELECT digest FROM replicas)");
-    execute(conn, sql).map(|_count| ())
+    sql.run(conn).map(|_count| ())
 }
 
 /// The present, in microseconds since 1970, by the database's clock: those of the replicas may differ.
@@ -92,13 +90,10 @@ fn put_row(conn: &mut DbConn, replica: &ReplicaRow) -> Result<(), DbError> {
     let mut sql = Sql::new("INSERT INTO replicas (name, seen, digest, trouble) VALUES (");
     sql.bind(replica.name.as_str()).push(", ").push(present(conn)).push(", ");
     sql.bind(replica.digest.as_str()).push(", ");
-    match &replica.trouble {
-        Some(trouble) => sql.bind(trouble.as_str()),
-        None => sql.push("NULL"),
-    };
+    sql.bind_or_null(replica.trouble.as_deref());
     sql.push(") ON CONFLICT (name) DO UPDATE SET ");
     sql.push("seen = excluded.seen, digest = excluded.digest, trouble = excluded.trouble");
-    execute(conn, sql).map(|_one| ())
+    sql.run(conn).map(|_one| ())
 }
 
 /// The replicas that are alive: silent for no longer than `silence` microseconds.
@@ -108,7 +103,7 @@ fn put_row(conn: &mut DbConn, replica: &ReplicaRow) -> Result<(), DbError> {
 pub fn list_replicas(conn: &mut DbConn, silence: i64) -> Result<Vec<ReplicaRow>, DbError> {
     let mut sql = Sql::new("SELECT name, digest, trouble FROM replicas WHERE seen BETWEEN ");
     sql.append(alive(conn, silence)).push(" ORDER BY name");
-    load(conn, sql)
+    sql.rows(conn)
 }
 
 /// Forgets a replica that stops.
@@ -118,5 +113,5 @@ pub fn list_replicas(conn: &mut DbConn, silence: i64) -> Result<Vec<ReplicaRow>,
 pub fn delete_replica(conn: &mut DbConn, name: &str) -> Result<(), DbError> {
     let mut sql = Sql::new("DELETE FROM replicas WHERE name = ");
     sql.bind(name);
-    execute(conn, sql).map(|_one| ())
+    sql.run(conn).map(|_one| ())
 }

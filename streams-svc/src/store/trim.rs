@@ -2,8 +2,6 @@
 
 use shared::db::{DbConn, DbError, Sql};
 
-use super::execute;
-
 /// Removes at most `step` events that happened before `cutoff` (microseconds) from their streams, oldest first.
 ///
 /// # Errors
@@ -14,7 +12,7 @@ pub fn delete_members_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Res
          (SELECT stream_id, event_id FROM members WHERE timestamp < ",
     );
     sql.bind(cutoff).push(&format!(" ORDER BY timestamp LIMIT {step})"));
-    execute(conn, sql)
+    sql.run(conn)
 }
 
 /// Removes at most `step` entries of the history from before `cutoff` (microseconds), oldest first.
@@ -24,5 +22,5 @@ pub fn delete_members_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Res
 pub fn delete_history_before(conn: &mut DbConn, cutoff: i64, step: usize) -> Result<usize, DbError> {
     let mut sql = Sql::new("DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < ");
     sql.bind(cutoff).push(&format!(" ORDER BY at LIMIT {step})"));
-    execute(conn, sql)
+    sql.run(conn)
 }

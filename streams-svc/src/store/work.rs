@@ -7,7 +7,6 @@ use shared::db::{DbConn, DbError, Sql};
 use super::change::delete_parts;
 use super::history::put_change;
 use super::outbox::put_outgoing;
-use super::{execute, id_list, load};
 use crate::engine::{State, Task};
 
 /// A stream in the hands of a worker.
@@ -167,7 +166,7 @@ pub fn list_due(conn: &mut DbConn, task: Task, now: i64) -> Result<Vec<Due>, DbE
          SELECT name, (SELECT {due} {streams} AND trigger_name = names.name ORDER BY {due}, id LIMIT 1) AS due \
          FROM names WHERE name IS NOT NULL"
     );
-    let mut rows: Vec<DueRow> = load(conn, Sql::new(&sql))?;
+    let mut rows: Vec<DueRow> = Sql::new(&sql).rows(conn)?;
     rows.retain(|row| row.due < now);
     rows.sort_by_key(|row| row.due);
     Ok(rows.into_iter().map(|row| Due { task, name: row.name }).collect())
@@ -226,7 +225,7 @@ fn take_most(
     sql.push(&format!(" ORDER BY {due}, id LIMIT ")).bind(i64::try_from(most).unwrap_or(i64::MAX));
     sql.push(if is_postgres { " FOR UPDATE SKIP LOCKED))" } else { ")" });
     sql.push(" RETURNING id, serial, failures");
-    let rows: Vec<TakenRow> = load(conn, sql)?;
+    let rows: Vec<TakenRow> = sql.rows(conn)?;
     let mut taken = Vec::with_capacity(rows.len());
     for row in rows {
         put_change(conn, row.id, name, row.serial, at, Some(running), None)?;
@@ -243,8 +242,8 @@ fn take_most(
 pub fn renew(conn: &mut DbConn, ids: &[i64], lease_until: i64) -> Result<(), DbError> {
     let mut sql = Sql::new("UPDATE streams SET lease_until = ");
     sql.bind(lease_until);
-    sql.push(&format!(" WHERE state IN (2, 3) AND id IN {}", id_list(ids.iter().copied())));
-    execute(conn, sql.once()).map(|_count| ())
+    sql.push(" WHERE state IN (2, 3) AND id").among(ids.to_vec());
+    sql.run(conn).map(|_count| ())
 }
 
 /// How far the clocks of workers that live may differ, and leases of before a change of their length: 10 minutes.
@@ -262,7 +261,7 @@ pub fn return_lost(conn: &mut DbConn, at: i64, lease: i64) -> Result<usize, DbEr
     let latest = at.saturating_add(lease).saturating_add(AHEAD_MICROS);
     let mut sql = Sql::new("SELECT id, serial, trigger_name, state FROM streams WHERE state IN (2, 3)");
     sql.push(" AND (lease_until < ").bind(at).push(" OR lease_until > ").bind(latest).push(") LIMIT 1000");
-    let lost: Vec<LostRow> = load(conn, sql)?;
+    let lost: Vec<LostRow> = sql.rows(conn)?;
     let mut count = 0;
     for row in lost {
         let state = i16::try_from(row.state).ok().and_then(State::from_number);
@@ -272,7 +271,7 @@ pub fn return_lost(conn: &mut DbConn, at: i64, lease: i64) -> Result<usize, DbEr
             sql.bind(i64::from(state.number())).push(" WHERE id = ").bind(row.id);
             sql.push(" AND serial = ").bind(row.serial).push(" AND (lease_until < ").bind(at);
             sql.push(" OR lease_until > ").bind(latest).push(")");
-            let changed = execute(conn, sql)?;
+            let changed = sql.run(conn)?;
             if changed > 0 {
                 let (name, reason) = (&row.trigger_name, Some("its worker is gone"));
                 put_change(conn, row.id, name, row.serial + 1, at, Some(state), reason)?;
@@ -313,7 +312,7 @@ fn let_go(conn: &mut DbConn, one: &Finished) -> Result<bool, DbError> {
     let is_purged = matches!(outcome, Outcome::Purged(_));
     let mut sql = if is_purged { Sql::new("DELETE FROM streams") } else { change(taken, outcome) };
     sql.push(" WHERE id = ").bind(taken.id).push(" AND serial = ").bind(taken.serial);
-    let is_ours = execute(conn, sql)? == 1;
+    let is_ours = sql.run(conn)? == 1;
     if is_ours && is_purged {
         delete_parts(conn, taken.id)?;
     }

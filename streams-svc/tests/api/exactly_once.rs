@@ -4,13 +4,13 @@ use crate::common::{Few, Fixture, PIPELINES, TRIGGERS, at, event, part};
 use diesel::connection::SimpleConnection;
 use serde_json::{Value as Json, json};
 use shared::datetime::to_micros;
-use shared::db::{DbConn, DbError};
+use shared::db::{DbConn, DbError, Place};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use streams_svc::config::Config;
 use streams_svc::drive::{Follower, Worker};
 use streams_svc::engine::{State, Task};
-use streams_svc::store::{self, Cursor, Finished, Outcome, Place, Taken};
+use streams_svc::store::{self, Cursor, Finished, Outcome, Taken};
 
 const INSTANCES: usize = 40;
 const EVENTS: usize = 400;
@@ -252,6 +252,38 @@ async fn partitions_are_shared_among_the_living() {
     assert_eq!(share("d").await.len(), 0);
     move_seen("c", 3600).await;
     assert_eq!(share("d").await.len(), count);
+}
+
+/// Who comes back waits for who shares, without holding what that one may forget meanwhile.
+#[actix_web::test]
+async fn who_was_forgotten_and_comes_back_stops_nobody() {
+    use diesel::{Connection, RunQueryDsl};
+    let fixture = Fixture::new();
+    let db = fixture.database.db.clone();
+    if matches!(db.target(), shared::db::Target::Sqlite { .. }) {
+        return; // One writer at a time.
+    }
+    db.write(store::start_partitions).await.unwrap();
+    db.write(|conn| store::share_partitions(conn, "back", 60_000_000)).await.unwrap();
+    let other = db.clone();
+    let sharing = db.write(move |conn| {
+        conn.transaction(|conn| {
+            let DbConn::Postgres(conn) = conn else { panic!("not PostgreSQL") };
+            diesel::sql_query("UPDATE cursors SET holder = NULL WHERE partition = 0").execute(conn)?;
+            let back = std::thread::spawn(move || {
+                other.write_blocking(|conn| store::share_partitions(conn, "back", 60_000_000))
+            });
+            let waits =
+                "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+            while !back.is_finished() && diesel::sql_query(waits).execute(conn)? == 0 {
+                std::thread::yield_now();
+            }
+            let forgotten = diesel::sql_query("DELETE FROM holders WHERE holder = 'back'").execute(conn)?;
+            Ok::<_, DbError>((forgotten, back))
+        })
+    });
+    let (forgotten, back) = sharing.await.unwrap();
+    assert_eq!((forgotten, back.join().unwrap().unwrap().len()), (1, 4));
 }
 
 /// On PostgreSQL ids are given before commits: a client that follows the list must not pass by a stream that is late.

@@ -6,10 +6,11 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::test as http;
 use serde_json::{Value as Json, json};
 use shared::db::DbConn;
+use shared::db::Place;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
-use streams_svc::store::{self, Change, Place};
+use streams_svc::store::{self, Change};
 
 /// Time for what comes at once unless other transactions of the server hold it back.
 const LONGEST: Duration = Duration::from_secs(20);
