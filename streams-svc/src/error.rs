@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
+use shared::body::BodyError;
 use shared::db::DbError;
 
 /// Everything a request can fail with (streams-events-v1.md, section 1).
@@ -25,6 +26,16 @@ pub enum Error {
     /// A fault of ours. The cause goes to the log, never to the client.
     #[error("storage failed")]
     Storage(String),
+}
+
+impl From<BodyError> for Error {
+    fn from(cause: BodyError) -> Self {
+        match cause {
+            BodyError::TooLarge(most) => Self::TooLarge(most),
+            BodyError::Busy => Self::Unavailable("room for bodies", cause.to_string()),
+            BodyError::Encoding(_) | BodyError::Broken(_) => Self::Invalid(cause.to_string()),
+        }
+    }
 }
 
 impl From<DbError> for Error {

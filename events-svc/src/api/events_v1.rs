@@ -88,7 +88,7 @@ fn push_events(
 /// `GET /v1/events/count` in any letter case: how many events meet the filters; `limit` does not matter.
 async fn count_events(req: HttpRequest, db: Data<Db>) -> Result<HttpResponse, Error> {
     let filter = filter(&Query::parse(req.query_string()), 0)?;
-    let count = db.read(move |conn| Ok::<_, Error>(store::count_flat_events(conn, &filter)?)).await?;
+    let count = db.read(move |conn| store::count_flat_events(conn, &filter)).await?;
     Ok(json(format!("[{{\"count\":{count}}}]")))
 }
 

@@ -49,7 +49,7 @@ async fn create_notifications(
     let mut response = json(answer.to_string());
     *response.status_mut() = actix_web::http::StatusCode::ACCEPTED;
     // The events are stored: whoever cannot wait for their streams still hears that.
-    let end = db.read(|conn| Ok::<_, Error>(store::feed_end(conn)?)).await;
+    let end = db.read(store::feed_end).await;
     if let Some(end) = end.ok().and_then(|end| HeaderValue::from_str(&end.to_string()).ok()) {
         response.headers_mut().insert(FEED_CURSOR, end);
     }

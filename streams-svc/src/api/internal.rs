@@ -39,7 +39,7 @@ async fn wait_for_place(query: web::Query<PlaceQuery>, state: Data<State>) -> Re
     let mut progress = state.progress.subscribe();
     loop {
         progress.mark_unchanged();
-        let cursors = state.db.read(|conn| Ok::<_, Error>(store::list_cursors(conn)?)).await?;
+        let cursors = state.db.read(store::list_cursors).await?;
         let is_processed = !cursors.is_empty() && cursors.iter().all(|cursor| cursor.place >= wanted);
         if is_processed || Instant::now() >= deadline {
             return Ok(json(format!("{{\"processed\":{is_processed}}}")));

@@ -1,8 +1,8 @@
 //! `POST /v1/streams/match`: which triggers would take an event, into which stream, and why the others would not.
 //! Nothing is stored.
 
-use actix_web::HttpResponse;
-use actix_web::web::{self, Bytes, Data, ServiceConfig};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDateTime;
 use serde_json::{Value as Json, json};
 use shared::datetime::{from_micros, to_micros};
@@ -27,16 +27,12 @@ pub(super) fn routes(cfg: &mut ServiceConfig) {
 
 /// The body is an event as `/v1/events` shows it; id and time may be left out.
 async fn match_event(
+    req: HttpRequest,
     payload: web::Payload,
     config: Data<Config>,
     state: Data<State>,
 ) -> Result<HttpResponse, Error> {
-    let most = config.max_body_bytes;
-    let body: Bytes = payload
-        .to_bytes_limited(most)
-        .await
-        .map_err(|_over| Error::TooLarge(most))?
-        .map_err(|cause| Error::Invalid(format!("the body cannot be read: {cause}")))?;
+    let body = shared::body::read(&req, payload, config.max_body_bytes).await?;
     let mut json: Json = serde_json::from_slice(&body)
         .map_err(|cause| Error::Invalid(format!("the body is not valid JSON: {cause}")))?;
     if let Json::Object(members) = &mut json {

@@ -61,7 +61,7 @@ async fn list_streams(req: HttpRequest, db: Data<Db>, config: Data<Config>) -> R
 /// `GET /v1/streams/count`: how many streams meet all filters; `limit` does not matter.
 async fn count_streams(req: HttpRequest, db: Data<Db>) -> Result<HttpResponse, Error> {
     let filter = filter(&Query::parse(req.query_string()), 0)?;
-    let count = db.read(move |conn| Ok::<_, Error>(store::count_streams(conn, &filter)?)).await?;
+    let count = db.read(move |conn| store::count_streams(conn, &filter)).await?;
     Ok(json(format!("[{{\"count\":{count}}}]")))
 }
 
@@ -87,14 +87,14 @@ async fn change_stream(
     let method = if *req.method() == Method::POST { named } else { req.method().as_str() };
     if method.eq_ignore_ascii_case("PUT") {
         let id = stream_id(&path)?;
-        match db.write(move |conn| Ok::<_, Error>(store::reset_stream(conn, id, at)?)).await? {
+        match db.write(move |conn| store::reset_stream(conn, id, at)).await? {
             Reset::Done => Ok(HttpResponse::Ok().finish()),
             Reset::Unknown => Err(Error::NotFound(id)),
             Reset::Lost => Err(Error::Conflict(id)),
         }
     } else if method.eq_ignore_ascii_case("DELETE") {
         let id = stream_id(&path)?;
-        let is_deleted = db.write(move |conn| Ok::<_, Error>(store::delete_stream(conn, id, at)?)).await?;
+        let is_deleted = db.write(move |conn| store::delete_stream(conn, id, at)).await?;
         is_deleted.then(|| HttpResponse::Ok().finish()).ok_or(Error::NotFound(id))
     } else {
         Ok(HttpResponse::MethodNotAllowed()

@@ -48,7 +48,7 @@ async fn follow_changes(req: HttpRequest, state: Data<State>) -> Result<HttpResp
     let last = req.headers().get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     let place = match last {
         Some(text) => text.parse().map_err(Error::Invalid)?,
-        None => state.db.read(|conn| Ok::<_, Error>(store::last_change(conn)?)).await?,
+        None => state.db.read(store::last_change).await?,
     };
     // No event to any client, but the place to come back to: what happens between two connections is not lost to one
     // who has not seen a change yet.

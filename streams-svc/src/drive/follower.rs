@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDateTime;
 use futures_util::future::try_join_all;
 use shared::datetime::to_micros;
-use shared::db::{DbError, Place};
+use shared::db::Place;
 use shared::stop::Stop;
 use uuid::Uuid;
 
 use super::now::Pace;
-use super::{Entry, backoff};
+use super::{DriveError, Entry, backoff};
 use crate::State;
 use crate::definitions::Loaded;
 use crate::model::Event;
@@ -33,20 +33,6 @@ const DEAD_MICROS: i64 = 5_000_000;
 
 /// Rest of a process that holds no partition.
 const REST: Duration = Duration::from_millis(500);
-
-/// What a follower fails with; it tries again.
-#[derive(Debug, thiserror::Error)]
-pub enum FollowError {
-    /// The event service.
-    #[error(transparent)]
-    Events(#[from] super::Fault),
-    /// The database.
-    #[error(transparent)]
-    Database(#[from] DbError),
-    /// A fault of ours while sorting.
-    #[error("sorting failed: {0}")]
-    Sorting(String),
-}
 
 /// One follower of the feed. More than one, anywhere, do each other no harm.
 pub struct Follower {
@@ -113,7 +99,7 @@ impl Follower {
     }
 
     /// Sees to it that the partitions are shared among the living.
-    async fn share(&mut self) -> Result<(), FollowError> {
+    async fn share(&mut self) -> Result<(), DriveError> {
         if self.shared.is_some_and(|shared| shared.elapsed() < SHARE) {
             return Ok(());
         }
@@ -128,7 +114,7 @@ impl Follower {
     }
 
     /// Makes the partitions; until they are shared all are ours.
-    async fn prepare(&mut self) -> Result<(), FollowError> {
+    async fn prepare(&mut self) -> Result<(), DriveError> {
         if self.partitions == 0 {
             self.partitions = self.state.db.write(store::start_partitions).await?;
             self.mine = (0..self.partitions).collect();
@@ -139,8 +125,8 @@ impl Follower {
     /// Takes one page of the feed; how many events it had. `wait` is for the first event.
     ///
     /// # Errors
-    /// [`FollowError`]; then nothing, or whole partitions of the page are taken.
-    pub async fn step(&mut self, wait: Duration) -> Result<usize, FollowError> {
+    /// [`DriveError`]; then nothing, or whole partitions of the page are taken.
+    pub async fn step(&mut self, wait: Duration) -> Result<usize, DriveError> {
         self.prepare().await?;
         let cursors = self.state.db.read(store::list_cursors).await?;
         let mine: Vec<Cursor> =
@@ -163,7 +149,7 @@ impl Follower {
     }
 
     /// Tells the time of a replay to the workers and the clock service, now that everything before it is stored.
-    async fn tell_time(&self) -> Result<(), FollowError> {
+    async fn tell_time(&self) -> Result<(), DriveError> {
         if !self.state.now.is_replay() {
             return Ok(());
         }
@@ -180,7 +166,7 @@ impl Follower {
         to: Cursor,
         part: Vec<(Place, Joining)>,
         at: i64,
-    ) -> Result<(), FollowError> {
+    ) -> Result<(), DriveError> {
         let joining: Vec<Joining> =
             part.into_iter().filter(|(own, _)| *own > from).map(|(_, joining)| joining).collect();
         let add = move |conn: &mut _| store::add_events(conn, from, &to, &joining, at);
@@ -197,7 +183,7 @@ impl Follower {
         &mut self,
         page: Vec<Entry>,
         present: Option<NaiveDateTime>,
-    ) -> Result<(Sorted, Option<NaiveDateTime>), FollowError> {
+    ) -> Result<(Sorted, Option<NaiveDateTime>), DriveError> {
         let loaded = self.state.definitions.current();
         let known = self.matcher.take().filter(|(generation, _)| *generation == loaded.generation);
         let mut matcher = known.map_or_else(|| new_matcher(&loaded), |(_, matcher)| matcher);
@@ -207,7 +193,7 @@ impl Follower {
             (matcher, (sorted, pace.present()))
         };
         let done = tokio::task::spawn_blocking(work).await;
-        let (mut matcher, sorted) = done.map_err(|cause| FollowError::Sorting(cause.to_string()))?;
+        let (mut matcher, sorted) = done.map_err(|cause| DriveError::Sorting(cause.to_string()))?;
         self.state.statistics.add(matcher.take_counters());
         self.matcher = Some((loaded.generation, matcher));
         Ok(sorted)

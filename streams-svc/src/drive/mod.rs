@@ -29,7 +29,22 @@ pub(crate) use replica::{reload, replicas};
 pub use sender::Sender;
 pub use worker::Worker;
 
+use shared::db::DbError;
 use std::time::Duration;
+
+/// What a step fails with; whoever drives tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The event service.
+    #[error(transparent)]
+    Events(#[from] Fault),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// A fault of ours while sorting.
+    #[error("sorting failed: {0}")]
+    Sorting(String),
+}
 
 /// Waits after failures in a row: doubled from 0.1 s to 5 s.
 fn backoff(failures: u32) -> Duration {

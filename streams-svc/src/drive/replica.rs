@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::State;
 use crate::definitions::{Loaded, Reading};
-use crate::error::Error;
 use crate::store::{self, Announced, ReplicaRow};
 
 /// Time between two beats, and how many microseconds of silence mean death.
@@ -129,8 +128,8 @@ fn this(state: &State, trouble: Option<String>) -> ReplicaRow {
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn replicas(state: &State) -> Result<Vec<ReplicaRow>, Error> {
-    let list = |conn: &mut _| Ok::<_, Error>(store::list_replicas(conn, DEAD_MICROS)?);
+pub(crate) async fn replicas(state: &State) -> Result<Vec<ReplicaRow>, DbError> {
+    let list = |conn: &mut _| store::list_replicas(conn, DEAD_MICROS);
     let all = state.db.read(list).await?;
     let (mine, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|replica| *replica.name == *state.replica);
@@ -142,12 +141,12 @@ pub(crate) async fn replicas(state: &State) -> Result<Vec<ReplicaRow>, Error> {
 ///
 /// # Errors
 /// When the database fails; if nobody could be told, nothing is in force.
-pub(crate) async fn reload(state: &State, reading: Option<Reading>) -> Result<Reloaded, Error> {
+pub(crate) async fn reload(state: &State, reading: Option<Reading>) -> Result<Reloaded, DbError> {
     let loaded = match reading {
         Some(reading) => {
             let _telling = state.definitions.telling.lock().await;
             let me = ReplicaRow { digest: reading.digest.clone(), ..this(state, None) };
-            let announce = move |conn: &mut _| Ok::<_, Error>(store::announce_definitions(conn, &me)?);
+            let announce = move |conn: &mut _| store::announce_definitions(conn, &me);
             state.db.write(announce).await?;
             state.definitions.put_in_force(reading)
         }

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use shared::stop::Stop;
 
-use super::backoff;
+use super::{DriveError, backoff};
 use crate::State;
-use crate::error::Error;
 use crate::store::{self, Outgoing};
 
 /// Most events, and about the most bytes, of one call.
@@ -57,8 +56,8 @@ impl Sender {
     ///
     /// # Errors
     /// When the event service or the database fails; the events stay then.
-    pub async fn step(&self) -> Result<usize, Error> {
-        let listed = self.state.db.read(|conn| Ok::<_, Error>(store::list_outgoing(conn, MOST)?)).await?;
+    pub async fn step(&self) -> Result<usize, DriveError> {
+        let listed = self.state.db.read(|conn| store::list_outgoing(conn, MOST)).await?;
         let mut bytes = 0;
         let mut fits = |event: &Outgoing| {
             let is_first = bytes == 0;
@@ -72,9 +71,8 @@ impl Sender {
         let (ids, bodies): (Vec<i64>, Vec<String>) =
             batch.into_iter().map(|event| (event.id, event.body)).unzip();
         let count = ids.len();
-        let stored = self.state.events.store(bodies).await;
-        stored.map_err(|cause| Error::Unavailable("event service", cause.to_string()))?;
-        self.state.db.write(move |conn| Ok::<_, Error>(store::delete_outgoing(conn, &ids)?)).await?;
+        self.state.events.store(bodies).await?;
+        self.state.db.write(move |conn| store::delete_outgoing(conn, &ids)).await?;
         Ok(count)
     }
 }

@@ -4,9 +4,11 @@ use crate::common::{Fixture, PIPELINES, TRIGGERS, event, part};
 use actix_web::http::{Method, StatusCode};
 use actix_web::test::TestRequest;
 use diesel::RunQueryDsl;
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value as Json, json};
 use shared::db::{DbConn, DbError, Sql};
 use shared::on_backend;
+use std::io::Write;
 use streams_svc::config::Config;
 
 /// A stream with one event and id 1.
@@ -132,6 +134,11 @@ async fn dry_run_says_which_trigger_takes_an_event_and_why_not() {
         let answer = fixture.send(TestRequest::post().uri("/v1/streams/match").set_payload(body)).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
     }
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(update("i").to_string().as_bytes()).unwrap();
+    let packed = TestRequest::post().uri("/v1/streams/match").insert_header(("Content-Encoding", "gzip"));
+    let packed = fixture.send(packed.set_payload(gzip.finish().unwrap())).await;
+    assert_eq!((packed.status, packed.json()), (StatusCode::OK, found("i", json!(1))));
     let long = fixture
         .send(TestRequest::post().uri("/v1/streams/match").set_payload(vec![b' '; (1 << 20) + 1]))
         .await;
