@@ -41,7 +41,21 @@ pub(super) async fn page(req: HttpRequest) -> HttpResponse {
     let rest = req.path().strip_prefix(PREFIX);
     let base =
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) { "/annotate/" } else { "/" };
-    typed("text/html; charset=utf-8", include_str!("../page/page.html").replace("{{base}}", base))
+    let root = mount(&req);
+    let text = include_str!("../page/page.html").replace("{{base}}", &format!("{root}{base}"));
+    typed("text/html; charset=utf-8", text.replace("{{root}}", root))
+}
+
+/// The path below which a proxy has put everything, without a slash at its end. Of what could be more than a path in the
+/// page's markup nothing is taken.
+fn mount(req: &HttpRequest) -> &str {
+    let prefix = req.headers().get("x-forwarded-prefix").and_then(|value| value.to_str().ok()).unwrap_or("");
+    let prefix = prefix.trim_end_matches('/');
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let mut parts = prefix.split('/');
+    let is_path =
+        parts.next() == Some("") && parts.all(|part| !part.is_empty() && part.chars().all(is_plain));
+    if is_path { prefix } else { "" }
 }
 
 async fn file(name: web::Path<String>) -> HttpResponse {

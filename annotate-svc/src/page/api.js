@@ -1,6 +1,6 @@
 // The annotation API, as every client has it. A browser that has to log in asks for the password itself.
 
-const ROOT = "/annotation";
+const ROOT = `${document.body.dataset.root}/annotation`;
 
 /** Suggestions that a field shows. */
 const SUGGESTED = 200;

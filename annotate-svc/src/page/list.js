@@ -37,6 +37,8 @@ export async function show(main, page) {
     element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), rows)), more);
 
   let shown = { annotations: [], next: null, total: null, window: { start: null, end: null }, params: null };
+  /** The rows that are shown, by all that they show: those that stay are neither made anew nor moved. */
+  let made = new Map();
   /** Counts the questions: an answer that is overtaken by a newer one is dropped. */
   let asked = 0;
   let unfollow = null;
@@ -106,22 +108,34 @@ export async function show(main, page) {
     const now = Date.now();
     const { annotations, next, total } = shown;
     const focused = document.activeElement?.dataset.of;
-    rows.replaceChildren(...annotations.map((annotation) => {
+    const before = made;
+    made = new Map();
+    const wanted = annotations.map((annotation) => {
       const isActive = Date.parse(annotation.StartDate) <= now && now <= Date.parse(annotation.EndDate);
-      const date = (name) => {
-        const at = new Date(annotation[name]);
-        return element("td", { class: "date", title: annotation[name] }, Number.isNaN(at.getTime()) ? annotation[name] : format(at, page.isUtc()));
-      };
-      return element("tr", { class: isActive ? "active" : "" },
-        acts(annotation),
-        date("StartDate"), date("EndDate"),
-        ...["Source", "Host", "CreationUser", "Owner", "Category"].map((name) => element("td", {}, annotation[name])),
-        element("td", {}, address(annotation.Url)), element("td", { class: "message" }, annotation.Message));
-    }));
+      const text = JSON.stringify([annotation, isActive, page.isUtc()]);
+      made.set(text, before.get(text) ?? row(annotation, isActive));
+      return made.get(text);
+    });
+    for (const [text, row] of before) if (!made.has(text)) row.remove();
+    for (const [at, row] of wanted.entries()) {
+      if (rows.children[at] !== row) rows.insertBefore(row, rows.children[at] ?? null);
+    }
     count.textContent = annotations.length === 0 ? "No annotations in this window." : `${annotations.length} of ${total ?? "?"}`;
     more.hidden = next === null;
     rows.querySelector(`[data-of="${CSS.escape(focused ?? "")}"]`)?.focus();
     picture();
+  }
+
+  function row(annotation, isActive) {
+    const date = (name) => {
+      const at = new Date(annotation[name]);
+      return element("td", { class: "date", title: annotation[name] }, Number.isNaN(at.getTime()) ? annotation[name] : format(at, page.isUtc()));
+    };
+    return element("tr", { class: isActive ? "active" : "" },
+      acts(annotation),
+      date("StartDate"), date("EndDate"),
+      ...["Source", "Host", "CreationUser", "Owner", "Category"].map((name) => element("td", {}, annotation[name])),
+      element("td", {}, address(annotation.Url)), element("td", { class: "message" }, annotation.Message));
   }
 
   /** What can be done with an annotation; who looks at nothing else hears of which one. */

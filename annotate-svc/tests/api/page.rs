@@ -31,6 +31,34 @@ async fn every_other_get_answers_the_page_with_its_files_below_it() {
 }
 
 #[actix_web::test]
+async fn a_proxy_says_below_which_path_the_page_is_and_nothing_else() {
+    let rig = Rig::new();
+    let seen_by = async |prefix: &str| {
+        let page = rig.request("GET", "/annotate", "").header("X-Forwarded-Prefix", prefix).send().await;
+        let of = |word: &str| quoted(&page.text, word).concat();
+        (of("data-base="), of("data-root="), of("script type=\"module\" src="))
+    };
+    let at = |root: &str| {
+        (format!("{root}/annotate/"), root.to_owned(), format!("{root}/annotate/static/page.js"))
+    };
+    for (prefix, root) in [
+        ("/ops", "/ops"),
+        ("/ops/", "/ops"),
+        ("/a.b/c-d_~1", "/a.b/c-d_~1"),
+        ("", ""),
+        ("/", ""),
+        ("ops", ""),
+        ("//elsewhere.example", ""),
+        ("/a//b", ""),
+        ("/\"><script>", ""),
+        ("/a b", ""),
+        ("https://elsewhere.example", ""),
+    ] {
+        assert_eq!(seen_by(prefix).await, at(root), "{prefix}");
+    }
+}
+
+#[actix_web::test]
 async fn every_file_that_the_page_and_its_modules_load_is_there_and_none_is_elsewhere() {
     let rig = Rig::new();
     for base in ["/", "/annotate/"] {
