@@ -9,6 +9,7 @@ use serde_json::json;
 use shared::body::BodyError;
 use shared::commit::CommitError;
 use shared::db::DbError;
+use shared::server::WELL;
 
 /// Everything a request can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +157,28 @@ impl ResponseError for Error {
         if let Self::Unavailable(_) | Self::TooManyListeners | Self::Body(BodyError::Busy) = self {
             answer.insert_header(("Retry-After", "1"));
         }
+        if let Self::TooManyListeners | Self::Body(BodyError::Busy) = self {
+            answer.insert_header((WELL, "1"));
+        }
         let body = json!({ "error": self.to_string() });
         answer.content_type("application/json").body(format!("{body}\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_full_says_nothing_about_the_service() {
+        for (error, is_well) in [
+            (Error::TooManyListeners, true),
+            (Error::Body(BodyError::Busy), true),
+            (Error::Unavailable("away".into()), false),
+        ] {
+            let answer = error.error_response();
+            assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (503, true));
+            assert_eq!(answer.headers().contains_key(WELL), is_well, "{error}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use shared::body::BodyError;
 use shared::commit::CommitError;
 use shared::db::DbError;
+use shared::server::WELL;
 
 /// Everything a v1 or internal request can fail with (streams-events-v1.md, section 1).
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum Error {
     /// No such event or letter.
     #[error("{0} not found")]
     NotFound(String),
+    /// Too many bodies are in hand; the client should come again.
+    #[error("{}", BodyError::Busy)]
+    Busy,
     /// Storage is busy or away; the client should come again.
     #[error("storage unavailable")]
     Unavailable(String),
@@ -37,7 +41,7 @@ impl From<BodyError> for Error {
     fn from(cause: BodyError) -> Self {
         match cause {
             BodyError::TooLarge(most) => Self::TooLarge(most),
-            BodyError::Busy => Self::Unavailable(cause.to_string()),
+            BodyError::Busy => Self::Busy,
             BodyError::Encoding(_) | BodyError::Broken(_) => Self::Invalid(cause.to_string()),
         }
     }
@@ -78,7 +82,7 @@ impl ResponseError for Error {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) | Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Unavailable(_) | Self::TooLong => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unavailable(_) | Self::TooLong => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -89,8 +93,11 @@ impl ResponseError for Error {
         }
         let status = self.status_code();
         let mut answer = HttpResponse::build(status);
-        if let Self::Unavailable(_) = self {
+        if let Self::Busy | Self::Unavailable(_) = self {
             answer.insert_header(("Retry-After", "1"));
+        }
+        if let Self::Busy | Self::TooLong = self {
+            answer.insert_header((WELL, "1"));
         }
         let title = status.canonical_reason().unwrap_or("Error");
         let body = json!({ "title": title, "description": self.to_string() });

@@ -26,6 +26,10 @@ use tokio::task::JoinHandle;
 /// Carries the id of a request from the gateway to the services and back to the client.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
+/// Header of an answer with 503 that says nothing about the service's health: one caller's limit, or an operator's wish. The
+/// gateway takes it off, and does not leave the service alone for it.
+pub const WELL: &str = "x-quintet-well";
+
 /// Routes that operators' tools call on a service itself, without an identity. The gateway passes nobody on to them.
 pub const OPERATIONS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/version"];
 

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
 use shared::body::BodyError;
 use shared::db::DbError;
+use shared::server::WELL;
 
 /// Everything a request can fail with (streams-events-v1.md, section 1).
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +21,12 @@ pub enum Error {
     /// Somebody else changed the stream at the same time.
     #[error("stream {0} was changed at the same time")]
     Conflict(i64),
-    /// Storage is busy or away, or there are too many listeners; the client should come again.
-    #[error("{0} unavailable")]
-    Unavailable(&'static str, String),
+    /// There are too many of the kind; the client should come again.
+    #[error("{0}")]
+    Busy(String),
+    /// Storage is busy or away; the client should come again.
+    #[error("storage unavailable")]
+    Unavailable(String),
     /// A fault of ours. The cause goes to the log, never to the client.
     #[error("storage failed")]
     Storage(String),
@@ -32,7 +36,7 @@ impl From<BodyError> for Error {
     fn from(cause: BodyError) -> Self {
         match cause {
             BodyError::TooLarge(most) => Self::TooLarge(most),
-            BodyError::Busy => Self::Unavailable("room for bodies", cause.to_string()),
+            BodyError::Busy => Self::Busy(cause.to_string()),
             BodyError::Encoding(_) | BodyError::Broken(_) => Self::Invalid(cause.to_string()),
         }
     }
@@ -41,7 +45,7 @@ impl From<BodyError> for Error {
 impl From<DbError> for Error {
     fn from(cause: DbError) -> Self {
         match cause {
-            DbError::Unavailable(cause) => Self::Unavailable("storage", cause),
+            DbError::Unavailable(cause) => Self::Unavailable(cause),
             DbError::Query(cause) => Self::Storage(cause.to_string()),
         }
     }
@@ -54,19 +58,22 @@ impl ResponseError for Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
-        if let Self::Storage(_) | Self::Unavailable(..) = self {
+        if let Self::Storage(_) | Self::Unavailable(_) = self {
             log::error!("{self:?}");
         }
         let status = self.status_code();
         let mut answer = HttpResponse::build(status);
-        if let Self::Unavailable(..) = self {
+        if let Self::Busy(_) | Self::Unavailable(_) = self {
             answer.insert_header(("Retry-After", "1"));
+        }
+        if let Self::Busy(_) = self {
+            answer.insert_header((WELL, "1"));
         }
         let title = status.canonical_reason().unwrap_or("Error");
         let body = json!({ "title": title, "description": self.to_string() });

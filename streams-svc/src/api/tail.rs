@@ -44,7 +44,7 @@ struct Tail {
 /// Without `Last-Event-ID` it begins with the next change.
 async fn follow_changes(req: HttpRequest, state: Data<State>) -> Result<HttpResponse, Error> {
     let permit = Arc::clone(&state.tails).try_acquire_owned();
-    let permit = permit.map_err(|_full| Error::Unavailable("tail", "too many listeners".to_owned()))?;
+    let permit = permit.map_err(|_full| Error::Busy("too many listeners".to_owned()))?;
     let last = req.headers().get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     let place = match last {
         Some(text) => text.parse().map_err(Error::Invalid)?,

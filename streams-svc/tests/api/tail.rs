@@ -10,6 +10,8 @@ use shared::db::Place;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
+use streams_svc::config::Config;
+use streams_svc::definitions::Definitions;
 use streams_svc::store::{self, Change};
 
 /// Time for what comes at once unless other transactions of the server hold it back.
@@ -31,6 +33,23 @@ async fn listen(fixture: &Fixture, last: Option<&str>) -> BoxBody {
     let answer = http::call_service(&app, request.to_request()).await;
     assert_eq!(answer.status(), 200);
     answer.into_body()
+}
+
+#[actix_web::test]
+async fn one_listener_too_many_is_told_so_and_nobody_else_suffers() {
+    let config = Config { max_tails: 1, ..Config::default() };
+    let fixture = Fixture::defined(Definitions::load(None, &config).unwrap(), &config);
+    let first = listen(&fixture, None).await;
+    let refused = fixture.get("/v1/streams/tail").await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(
+        refused.json(),
+        json!({ "title": "Service Unavailable", "description": "too many listeners" })
+    );
+    assert_eq!(refused.headers.get("retry-after").unwrap(), "1");
+    assert!(refused.headers.contains_key(shared::server::WELL), "the gateway goes on asking for all else");
+    drop(first);
+    drop(listen(&fixture, None).await);
 }
 
 /// The next piece: its lines.

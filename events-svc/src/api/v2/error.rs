@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use shared::body::BodyError;
 use shared::commit::CommitError;
 use shared::db::DbError;
+use shared::server::WELL;
 
 /// Everything a v2 request can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,9 @@ pub(super) enum Fault {
     /// A route of the contract that has never held anything.
     #[error("The resource could not be found.")]
     NothingHere,
+    /// Too many bodies are in hand; the client should come again.
+    #[error("{}", BodyError::Busy)]
+    Busy,
     /// Storage is busy or away; the client should come again.
     #[error("storage unavailable")]
     Unavailable(String),
@@ -80,8 +84,11 @@ impl Fault {
         if let Self::MethodNotAllowed(_, allowed) = self {
             answer.insert_header((header::ALLOW, *allowed));
         }
-        if let Self::Unavailable(_) = self {
+        if let Self::Busy | Self::Unavailable(_) = self {
             answer.insert_header((header::RETRY_AFTER, "1"));
+        }
+        if let Self::Busy | Self::TooLong = self {
+            answer.insert_header((WELL, "1"));
         }
         if accept.prefers_xml_error() {
             let body = format!("<error_message>{}</error_message>", self.xml(accept));
@@ -107,7 +114,7 @@ impl Fault {
             | Self::TooMany(_)
             | Self::EventNotFound(_)
             | Self::NothingHere => Layer::Api("Client"),
-            Self::Unavailable(_) | Self::TooLong | Self::Storage(_) => Layer::Api("Server"),
+            Self::Busy | Self::Unavailable(_) | Self::TooLong | Self::Storage(_) => Layer::Api("Server"),
         }
     }
 
@@ -172,7 +179,7 @@ impl ResponseError for Fault {
             Self::NotAdmin(_) => StatusCode::UNAUTHORIZED,
             Self::UnknownMimetype(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) | Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unavailable(_) | Self::TooLong => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unavailable(_) | Self::TooLong => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -215,7 +222,7 @@ impl From<BodyError> for Fault {
     fn from(cause: BodyError) -> Self {
         match cause {
             BodyError::TooLarge(most) => Self::TooLarge(most),
-            BodyError::Busy => Self::Unavailable(cause.to_string()),
+            BodyError::Busy => Self::Busy,
             BodyError::Encoding(_) | BodyError::Broken(_) => Self::Invalid(cause.to_string()),
         }
     }
@@ -242,6 +249,7 @@ mod tests {
         for (fault, status, text) in [
             (DbError::Unavailable(cause()).into(), 503, "storage unavailable"),
             (CommitError::Busy.into(), 503, "storage unavailable"),
+            (BodyError::Busy.into(), 503, "too many bodies at once"),
             (CommitError::Unavailable(cause()).into(), 503, "storage unavailable"),
             (CommitError::Storage(cause()).into(), 500, "storage failed"),
             (StoreError::from(diesel::result::Error::NotFound).into(), 500, "storage failed"),
@@ -252,6 +260,7 @@ mod tests {
             assert_eq!(answered.as_u16(), status);
             assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), json!({ "error_message": message }));
             assert_eq!(headers.contains_key(header::RETRY_AFTER), status == 503);
+            assert_eq!(headers.contains_key(WELL), text == "too many bodies at once", "{text}");
             let xml = format!(
                 "<error_message><error><faultcode>Server</faultcode><faultstring>{text}</faultstring><debuginfo/>\
                  </error></error_message>"

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::wire::quoted;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use shared::server::WELL;
 
 /// `GET /`: the version document. It knows JSON only.
 ///
@@ -43,7 +44,9 @@ pub(super) async fn healthcheck(req: HttpRequest, config: Data<Config>) -> HttpR
         None => false,
     };
     let (mut answer, reason) = if is_disabled {
-        (HttpResponse::ServiceUnavailable(), "DISABLED BY FILE")
+        let mut refused = HttpResponse::ServiceUnavailable();
+        refused.insert_header((WELL, "1"));
+        (refused, "DISABLED BY FILE")
     } else {
         (HttpResponse::Ok(), "OK")
     };

@@ -80,6 +80,7 @@ async fn healthcheck_is_ok_until_the_operators_file_is_there() {
     std::fs::write(&file, "").unwrap();
     let answer = fixture.get("/healthcheck").await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "DISABLED BY FILE"));
+    assert!(answer.headers.contains_key(shared::server::WELL), "the gateway goes on asking for all else");
     let answer = fixture.send(json_request()).await;
     assert_eq!(answer.json(), json!({"detailed": false, "reasons": ["DISABLED BY FILE"]}));
 }
