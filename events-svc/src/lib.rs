@@ -137,16 +137,65 @@ fn trim(common: &Common) -> Result<Option<Trim>, StartError> {
     trim.map(Option::flatten).map_err(|cause| StartError::Config(format!("winchester_config: {cause}")))
 }
 
-/// The conversion that the settings ask for: `winchester_config` before `event_definitions` before the built-in one.
+/// The conversion that the settings ask for: that of `winchester_config`, if it names one, before `event_definitions` before
+/// the built-in one.
 fn distiller(config: &Config, common: &Common) -> Result<Distiller, StartError> {
     let catch_all = !config.drop_unmatched_notifications;
-    let (key, distiller) = match (&common.winchester_config, &common.event_definitions) {
-        (Some(winchester), _) => ("winchester_config", Distiller::from_winchester(winchester)),
-        (None, Some(definitions)) => {
-            ("event_definitions", Distiller::load(definitions, Dialect::Ceilometer, catch_all))
-        }
-        (None, None) => ("event_definitions", Distiller::builtin()),
-    };
-    let distiller = distiller.map_err(|cause| StartError::Config(format!("{key}: {cause}")))?;
+    let refused =
+        |key: &'static str| move |cause: shared::yaml::Error| StartError::Config(format!("{key}: {cause}"));
+    let winchester = common.winchester_config.as_deref().map(Distiller::from_winchester).transpose();
+    let distiller =
+        match (winchester.map_err(refused("winchester_config"))?.flatten(), &common.event_definitions) {
+            (Some(distiller), definitions) => {
+                if definitions.is_some() {
+                    log::warn!("event_definitions is not used: winchester_config names a distiller_config");
+                }
+                distiller
+            }
+            (None, Some(definitions)) => Distiller::load(definitions, Dialect::Ceilometer, catch_all)
+                .map_err(refused("event_definitions"))?,
+            (None, None) => Distiller::builtin().map_err(refused("event_definitions"))?,
+        };
     Ok(distiller.with_store_raw(&config.store_raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::path::PathBuf;
+
+    /// The names of an event's traits that are not everybody's, by definitions of these two origins.
+    fn traits(winchester: Option<&str>, has_own: bool) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| -> PathBuf {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        write("distiller.yaml", "[{event_type: x, traits: {of_winchester: {fields: payload.v}}}]");
+        let own = write("own.yaml", "[{event_type: x, traits: {own: {fields: payload.v}}}]");
+        let common = Common {
+            winchester_config: winchester.map(|text| write("winchester.yaml", text)),
+            event_definitions: has_own.then_some(own),
+            ..Common::default()
+        };
+        let distiller = distiller(&Config::default(), &common).unwrap();
+        let body = json!({"message_id": "1", "event_type": "x", "publisher_id": "p", "payload": {"v": "V"}});
+        let now = chrono::DateTime::UNIX_EPOCH.naive_utc();
+        let distill::Outcome::Event(event) = distiller.distill(&body, now).outcome else {
+            panic!("no event")
+        };
+        let names = event.traits.into_iter().map(|property| property.name);
+        names.filter(|name| ["own", "of_winchester"].contains(&name.as_str())).collect()
+    }
+
+    #[test]
+    fn a_winchester_config_without_definitions_leaves_them_to_event_definitions() {
+        let (with, without) = ("distiller_config: distiller.yaml", "trigger_definitions: triggers.yaml");
+        assert_eq!(traits(Some(with), true), ["of_winchester"]);
+        assert_eq!(traits(Some(without), true), ["own"]);
+        assert_eq!(traits(None, true), ["own"]);
+        assert!(traits(Some(without), false).is_empty());
+    }
 }

@@ -173,7 +173,8 @@ pub struct Common {
     pub auth: Auth,
     /// An original `winchester.yaml`.
     pub winchester_config: Option<PathBuf>,
-    /// `event_definitions.yaml` in ceilometer's dialect. Unset: a built-in catch-all.
+    /// `event_definitions.yaml` in ceilometer's dialect, unless `winchester_config` names a `distiller_config`. Unset: a
+    /// built-in catch-all.
     pub event_definitions: Option<PathBuf>,
     /// Seconds that open requests get to end after SIGTERM, 0 to 86 400.
     pub shutdown_timeout_secs: u64,

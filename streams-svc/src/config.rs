@@ -50,8 +50,8 @@ pub struct Config {
     pub pipeline_timeout_secs: u64,
     /// Seconds after which a worker that is not heard of has lost its streams, 5 to 86 400.
     pub lease_secs: u64,
-    /// Failures in a row after which a stream is not tried again by itself, 0 to 1000; 0 leaves it in its error
-    /// state at once.
+    /// How often a stream whose pipeline failed is tried again by itself, 0 to 1000; 0 leaves it in its error state
+    /// at once.
     pub retry_limit: u32,
     /// Seconds before the first such try; doubled before each further one.
     pub retry_wait_secs: u32,

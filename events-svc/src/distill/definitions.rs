@@ -103,8 +103,11 @@ impl Reader<'_> {
         let mut traits = self.default_traits(node)?;
         for (key, value) in entries {
             let name = key.as_str().filter(|name| !name.is_empty() && !name.contains('\0'));
-            let name =
-                name.ok_or_else(|| key.error(format!("a trait name must be a text, not {}", key.kind())))?;
+            let name = name.ok_or_else(|| {
+                let found =
+                    if key.as_str().is_some() { "one that is blank or has a NUL" } else { key.kind() };
+                key.error(format!("a trait name must be a text, not {found}"))
+            })?;
             let definition = self.trait_definition(name, value)?;
             // An overridden default keeps its place.
             match traits.iter_mut().find(|earlier| earlier.name == name) {

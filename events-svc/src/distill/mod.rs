@@ -96,11 +96,11 @@ impl Distiller {
         Ok(Self::new(definitions, dialect.rules()))
     }
 
-    /// Loads the definitions that a `winchester.yaml` names; without any the built-in ones.
+    /// Loads the definitions that a `winchester.yaml` names; `None` when it names none.
     ///
     /// # Errors
     /// As [`Distiller::load`], for both files; or the named file is nowhere on `config_path`.
-    pub fn from_winchester(path: &Path) -> Result<Self, Error> {
+    pub fn from_winchester(path: &Path) -> Result<Option<Self>, Error> {
         winchester::load(path)
     }
 

@@ -326,12 +326,12 @@ fn winchester_config_selects_definitions_beside_it_or_on_its_path() {
     assert!(missing.contains("winchester.yaml:2: distiller_config: no file defs.yaml in "), "{missing}");
 
     write("etc/defs.yaml", definitions);
-    let distiller = load("distiller_config: defs.yaml").unwrap();
+    let distiller = load("distiller_config: defs.yaml").unwrap().unwrap();
     assert_eq!(names(&distiller, "volume.x"), None);
     let own = traits(&distiller, &notification("compute.x", json!({"a": "left.right"})));
     assert_eq!(own.last().unwrap().1, "left");
 
-    let distiller = load("distiller_config: defs.yaml\ncatch_all_notifications: true").unwrap();
+    let distiller = load("distiller_config: defs.yaml\ncatch_all_notifications: true").unwrap().unwrap();
     assert!(names(&distiller, "volume.x").is_some());
 
     write("etc/sub/deeper.yaml", definitions);
@@ -360,10 +360,10 @@ fn winchester_config_selects_definitions_beside_it_or_on_its_path() {
 }
 
 #[test]
-fn winchester_config_without_definitions_means_the_builtin_ones() {
+fn winchester_config_may_leave_the_definitions_to_others() {
     for text in ["{}", "", "trigger_definitions: triggers.yaml", "distiller_config: ~"] {
         let (path, _folder) = written("winchester.yaml", text);
-        assert!(names(&Distiller::from_winchester(&path).unwrap(), "any.type").is_some(), "{text:?}");
+        assert!(Distiller::from_winchester(&path).unwrap().is_none(), "{text:?}");
     }
     let (path, _folder) = written("winchester.yaml", "[1]");
     assert!(Distiller::from_winchester(&path).is_err());

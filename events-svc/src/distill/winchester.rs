@@ -10,12 +10,12 @@ use shared::yaml::{self, Error, Node};
 use super::{Dialect, Distiller};
 
 /// See [`Distiller::from_winchester`].
-pub(super) fn load(path: &Path) -> Result<Distiller, Error> {
+pub(super) fn load(path: &Path) -> Result<Option<Distiller>, Error> {
     let root = yaml::load(path)?;
     if root.as_map().is_none() && !root.is_null() {
         return Err(root.error(format!("a mapping of settings is expected, not {}", root.kind())));
     }
-    let Some(config) = setting(&root, "distiller_config") else { return Distiller::builtin() };
+    let Some(config) = setting(&root, "distiller_config") else { return Ok(None) };
     let name = config.as_str().ok_or_else(|| config.error("distiller_config must be a file name"))?;
     let folders = folders(&root, path)?;
     let found = folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file());
@@ -37,7 +37,7 @@ pub(super) fn load(path: &Path) -> Result<Distiller, Error> {
             plugins.register_class(name, class);
         }
     }
-    Distiller::load_with(&found, Dialect::Stackdistiller, catch_all, &plugins)
+    Distiller::load_with(&found, Dialect::Stackdistiller, catch_all, &plugins).map(Some)
 }
 
 fn setting<'a>(root: &'a Node, key: &str) -> Option<&'a Node> {

@@ -45,7 +45,8 @@ impl Trim {
         Ok(Self::new(
             age.transpose()?.unwrap_or(AGE),
             batch_size.transpose()?.unwrap_or(BATCH),
-            setting("time_sync_endpoint").is_some(),
+            setting("time_sync_endpoint")
+                .is_some_and(|node| node.as_str().is_none_or(|text| !text.trim().is_empty())),
         ))
     }
 
@@ -104,6 +105,8 @@ mod tests {
         let trim = load(text).unwrap().unwrap();
         assert_eq!((trim.batch_size, trim.is_replay), (7, true));
         assert_eq!(trim.cutoff(at("2015-03-15T12:00:00")), Some(at("2015-03-14T00:00:00")));
+        let blank = load("trim_events: true\ntime_sync_endpoint: ' '\n").unwrap().unwrap();
+        assert!(!blank.is_replay, "as for streams");
         let young = load("trim_events: true\ntrim_events_age: $timestamp - 3000y\n").unwrap().unwrap();
         assert_eq!(young.cutoff(at("2015-03-15T12:00:00")), None, "no date is that old");
     }

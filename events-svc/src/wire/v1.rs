@@ -11,10 +11,13 @@ use std::collections::BTreeMap;
 /// Where an event stands in a list.
 const MARK: &str = "_mark";
 
+/// Names that say something else to clients: a list's `_mark`, by which they page, and the `__type__` by which they know
+/// a date from an object; klugman ends at one that it does not know.
+const TAKEN: [&str; 2] = [MARK, "__type__"];
+
 /// The members of the flat object, sorted by name: all traits plus `message_id`, `event_type` and `timestamp`.
 ///
-/// The three fixed names win over traits of the same name, and so does a list's `_mark`, by which clients page: a trait
-/// of that name is not shown. A name that occurs with two types is shown with the one that came first; v2 shows all.
+/// The three fixed names win over traits of the same name; traits with [`TAKEN`] names are not shown. A name that occurs with two types is shown with the one that came first; v2 shows all.
 #[must_use]
 pub fn members(event: &Event) -> String {
     let mut members: BTreeMap<&str, Member<'_>> = BTreeMap::from([
@@ -22,7 +25,7 @@ pub fn members(event: &Event) -> String {
         ("event_type", Member::Text(&event.event_type)),
         ("timestamp", Member::Instant(event.generated)),
     ]);
-    for property in event.traits.iter().filter(|property| property.name != MARK) {
+    for property in event.traits.iter().filter(|property| !TAKEN.contains(&property.name.as_str())) {
         members.entry(&property.name).or_insert_with(|| Member::of(&property.value));
     }
     let mut text = String::with_capacity(members.len() * super::USUAL_TRAIT_BYTES);

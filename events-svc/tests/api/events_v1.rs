@@ -45,10 +45,11 @@ async fn an_event_is_a_flat_object_with_its_mark() {
 #[actix_web::test]
 async fn a_trait_cannot_take_the_place_of_the_mark() {
     let fixture = Fixture::new();
-    let traits = [("_mark", text("ffffff")), ("_marks", text("x"))];
+    let traits = [("_mark", text("ffffff")), ("_marks", text("x")), ("__type__", text("S"))];
     fixture.store(&[event("e1", "t", "2015-02-27T10:00:00", &traits)]).await;
     let answer = fixture.get("/v1/events").await;
     assert_eq!(answer.body.matches("\"_mark\":").count(), 1, "{}", answer.body);
+    assert!(!answer.body.contains("\"__type__\":\"S\""), "klugman ends at a kind of object it does not know");
     assert_eq!((&answer.json()[0]["_mark"], &answer.json()[0]["_marks"]), (&json!("1"), &json!("x")));
 }
 

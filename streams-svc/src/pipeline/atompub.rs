@@ -1,9 +1,9 @@
 //! `atompub`: posts events as Atom entries (RFC 4287) to a feed (`AtomHopper` and its like).
 //!
-//! Parameters: `url` (required), `event_types` (globs, default all), `title` (default: the event type),
+//! Parameters: `url` (required), `event_types` (one glob or a list, default all), `title` (default: the event type),
 //! `categories`, `auth_user`, `auth_key`, `auth_server` (a token is fetched when `auth_server` is given),
-//! `wait_interval` (30), `max_wait` (600) and `http_timeout` (120) in seconds. `content_format` is `json`; the
-//! original's `cuf_xml` is refused, as nobody left knows its schema. `extra_info` belongs to that format alone.
+//! `wait_interval` (30), `max_wait` (600) and `http_timeout` (120) in seconds. The content is JSON; the original's
+//! `content_format: cuf_xml`, and `extra_info` that belongs to it, the contract leaves open, and it is refused.
 
 use std::time::Duration;
 
@@ -11,59 +11,59 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use shared::glob::GlobSet;
 
-use super::{Env, Events, Handler, HandlerError, Params, Post, World, read_params};
+use super::params::{self, seconds};
+use super::{Env, Events, Handler, HandlerError, Params, Post, World};
 use crate::model::{Event, Value};
 
-/// Bound of the parameters that are times.
-const MAX_SECONDS: u64 = 3600;
+/// Shortest pause and shortest wait for an answer.
+const SHORTEST: Duration = Duration::from_millis(500);
 
 #[derive(Deserialize)]
 #[serde(default)]
 struct AtomPubParams {
     url: String,
+    #[serde(deserialize_with = "params::texts")]
     event_types: Vec<String>,
     content_format: String,
     title: Option<String>,
+    #[serde(deserialize_with = "params::texts")]
     categories: Vec<String>,
     auth_user: String,
     auth_key: String,
     auth_server: String,
-    wait_interval: u64,
-    max_wait: u64,
-    http_timeout: u64,
+    wait_interval: f64,
+    max_wait: f64,
+    http_timeout: f64,
 }
 
 impl Default for AtomPubParams {
     fn default() -> Self {
         Self {
             url: String::new(),
-            event_types: vec!["*".to_owned()],
+            event_types: Vec::new(),
             content_format: "json".to_owned(),
             title: None,
             categories: Vec::new(),
             auth_user: String::new(),
             auth_key: String::new(),
             auth_server: String::new(),
-            wait_interval: 30,
-            max_wait: 600,
-            http_timeout: 120,
+            wait_interval: 30.0,
+            max_wait: 600.0,
+            http_timeout: 120.0,
         }
     }
 }
 
 /// Builds the handler; `url` is required.
 pub(super) fn build(params: &Params, world: &World) -> Result<Box<dyn Handler>, HandlerError> {
-    let params: AtomPubParams = read_params(params)?;
+    let params: AtomPubParams = params::read(params)?;
     if params.url.is_empty() {
         return Err(HandlerError::new("no 'url' given"));
     }
-    if params.content_format != "json" {
-        return Err(HandlerError::new(format_args!(
-            "content_format '{}' is not known",
-            params.content_format
-        )));
+    if params.content_format == "cuf_xml" {
+        return Err(HandlerError::new("content_format 'cuf_xml' is not known"));
     }
-    let event_types = GlobSet::parse(&params.event_types).map_err(HandlerError::new)?;
+    let event_types = params::event_types(&params.event_types)?;
     Ok(Box::new(AtomPub { params, event_types, world: world.clone(), pending: Vec::new(), token: None }))
 }
 
@@ -94,7 +94,7 @@ impl AtomPub {
     /// Tries until the feed has taken or refused the entry; the pipeline's time limit is the only end.
     fn deliver(&mut self, event: &Event) -> Result<(), HandlerError> {
         let entry = entry(event, &self.params)?;
-        for attempt in 1_u64.. {
+        for attempt in 1_u32.. {
             let why = match self.post_entry(&entry) {
                 Ok(answer) if answer.is_success() => return Ok(()),
                 Ok(answer) if [400, 409].contains(&answer.status) => {
@@ -113,8 +113,8 @@ impl AtomPub {
                 Err(error) => error.to_string(),
             };
             log::warn!("entry {} not posted, attempt {attempt}: {why}", event.message_id);
-            let wait = attempt.saturating_mul(self.params.wait_interval).min(self.params.max_wait);
-            let waited = self.world.outlet.wait(Duration::from_secs(wait.clamp(1, MAX_SECONDS)));
+            let wait = seconds(self.params.wait_interval).saturating_mul(attempt);
+            let waited = self.world.outlet.wait(wait.min(seconds(self.params.max_wait)).max(SHORTEST));
             waited.map_err(|_over| {
                 let id = &event.message_id;
                 HandlerError::new(format_args!("entry {id} not posted, attempts: {attempt}, the last: {why}"))
@@ -148,7 +148,7 @@ impl AtomPub {
     }
 
     fn request(&self, url: &str, headers: Vec<(String, String)>, body: String) -> Post {
-        let timeout = Duration::from_secs(self.params.http_timeout.clamp(1, MAX_SECONDS));
+        let timeout = seconds(self.params.http_timeout).max(SHORTEST);
         Post { url: url.to_owned(), headers, body, timeout }
     }
 }
@@ -220,6 +220,27 @@ mod tests {
             r#"&quot;timestamp&quot;:{&quot;__type__&quot;:&quot;datetime&quot;,&quot;datetime&quot;:&quot;2015-02-27T00:00:00&quot;}}</content></entry>"#,
         );
         assert_eq!(post.body, expected);
+    }
+
+    #[test]
+    fn parameters_are_as_lax_as_the_original() {
+        for (more, is_posted) in [
+            (json!({ "event_types": "exists.*" }), true),
+            (json!({ "event_types": ["a.*", "*.verified"] }), true),
+            (json!({ "event_types": "update.*" }), false),
+            (json!({ "event_types": [] }), true),
+            (json!({ "event_types": null, "categories": null, "title": null }), true),
+            (json!({ "wait_interval": 0.5, "categories": "one", "content_format": "text" }), true),
+        ] {
+            let script = Script::default().answering([201]);
+            run(&script, more.clone()).unwrap();
+            assert_eq!(script.posts().len(), usize::from(is_posted), "{more}");
+        }
+        for more in [json!({ "event_types": 5 }), json!({ "content_format": "cuf_xml" })] {
+            let given = params(json!({ "url": "http://feed/x" }));
+            let given = given.into_iter().chain(params(more.clone())).collect();
+            assert!(build(&given, &Script::default().world()).is_err(), "{more}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod atompub;
 mod definition;
 mod logger;
 mod notabene;
+mod params;
 mod registry;
 mod run;
 mod usage;
@@ -170,12 +171,6 @@ impl Env {
     pub fn set(&mut self, key: &str, note: Json) {
         self.notes.insert(key.to_owned(), note);
     }
-}
-
-/// Reads a handler's parameters into its type; parameters nobody knows are ignored, as in the original.
-fn read_params<T: serde::de::DeserializeOwned>(params: &Params) -> Result<T, HandlerError> {
-    serde_json::from_value(Json::Object(params.clone()))
-        .map_err(|error| HandlerError::new(format_args!("wrong parameter: {error}")))
 }
 
 #[cfg(test)]

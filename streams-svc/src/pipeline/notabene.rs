@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use shared::datetime;
 
-use super::{Env, Events, Handler, HandlerError, Outlet, Params, World, read_params};
+use super::{Env, Events, Handler, HandlerError, Outlet, Params, World, params};
 
 /// A broker with an exchange; equal ones may share a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -58,13 +58,13 @@ struct NotabeneParams {
     #[serde(flatten)]
     broker: Broker,
     queue_name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "params::texts")]
     env_keys: Vec<String>,
 }
 
 /// Builds the handler; `exchange` and `queue_name` are required.
 pub(super) fn build(params: &Params, world: &World) -> Result<Box<dyn Handler>, HandlerError> {
-    let NotabeneParams { broker, queue_name, env_keys } = read_params(params)?;
+    let NotabeneParams { broker, queue_name, env_keys } = params::read(params)?;
     let queue = queue_name.ok_or_else(|| HandlerError::new("no 'queue_name' given"))?;
     if broker.exchange.is_empty() {
         return Err(HandlerError::new("no 'exchange' given"));

@@ -1,6 +1,6 @@
 //! `webhook`: sends the events of the stream to an HTTP address, signed, and tries again on failure.
 //!
-//! Parameters: `url` and `secret` (required), `event_types` (globs, default all), `timeout` in seconds (10),
+//! Parameters: `url` and `secret` (required), `event_types` (one glob or a list, default all), `timeout` in seconds (10),
 //! `attempts` (5), `wait_interval` in seconds (1), doubled after each attempt up to `max_wait` (60).
 //!
 //! The body is `{"stream_id": …, "stream_name": …, "events": […]}` with events as in `/v1/events`. Header
@@ -16,23 +16,27 @@ use serde_json::json;
 use sha2::Sha256;
 use shared::glob::GlobSet;
 
-use super::{Env, Events, Handler, HandlerError, Params, Post, World, read_params};
+use super::params::{self, seconds};
+use super::{Env, Events, Handler, HandlerError, Params, Post, World};
 use crate::model::hex;
 
-/// Bounds of the parameters.
-const MAX_SECONDS: u64 = 3600;
+/// Bound of the parameter.
 const MAX_ATTEMPTS: u32 = 100;
+
+/// Shortest wait for an answer.
+const SHORTEST: Duration = Duration::from_millis(500);
 
 #[derive(Deserialize)]
 #[serde(default)]
 struct WebhookParams {
     url: String,
     secret: String,
+    #[serde(deserialize_with = "params::texts")]
     event_types: Vec<String>,
-    timeout: u64,
+    timeout: f64,
     attempts: u32,
-    wait_interval: u64,
-    max_wait: u64,
+    wait_interval: f64,
+    max_wait: f64,
 }
 
 impl Default for WebhookParams {
@@ -40,25 +44,25 @@ impl Default for WebhookParams {
         Self {
             url: String::new(),
             secret: String::new(),
-            event_types: vec!["*".to_owned()],
-            timeout: 10,
+            event_types: Vec::new(),
+            timeout: 10.0,
             attempts: 5,
-            wait_interval: 1,
-            max_wait: 60,
+            wait_interval: 1.0,
+            max_wait: 60.0,
         }
     }
 }
 
 /// Builds the handler; `url` and `secret` are required.
 pub(super) fn build(params: &Params, world: &World) -> Result<Box<dyn Handler>, HandlerError> {
-    let params: WebhookParams = read_params(params)?;
+    let params: WebhookParams = params::read(params)?;
     if !params.url.starts_with("http://") && !params.url.starts_with("https://") {
         return Err(HandlerError::new("'url' must be an address with http:// or https://"));
     }
     if params.secret.is_empty() {
         return Err(HandlerError::new("no 'secret' given"));
     }
-    let event_types = GlobSet::parse(&params.event_types).map_err(HandlerError::new)?;
+    let event_types = params::event_types(&params.event_types)?;
     Ok(Box::new(Webhook { params, event_types, world: world.clone(), pending: None }))
 }
 
@@ -89,7 +93,7 @@ impl Handler for Webhook {
         let Some((stream_id, body)) = self.pending.take() else { return Ok(()) };
         let delivery = (self.world.new_id)().to_string();
         let attempts = self.params.attempts.clamp(1, MAX_ATTEMPTS);
-        let mut wait = self.params.wait_interval;
+        let mut wait = seconds(self.params.wait_interval);
         for attempt in 1..=attempts {
             let why = match self.world.outlet.post(&self.request(&delivery, body.clone())?) {
                 Ok(answer) if answer.is_success() => return Ok(()),
@@ -100,7 +104,7 @@ impl Handler for Webhook {
                 "webhook of stream {stream_id} to {}: attempt {attempt} of {attempts} failed: {why}",
                 host(&self.params.url));
             let is_last = attempt == attempts;
-            if is_last || self.world.outlet.wait(seconds(wait.min(self.params.max_wait))).is_err() {
+            if is_last || self.world.outlet.wait(wait.min(seconds(self.params.max_wait))).is_err() {
                 // The address may be a secret, and users read this.
                 let text = format_args!("not delivered, attempts: {attempt}, the last: {why}");
                 return Err(HandlerError::new(text));
@@ -125,7 +129,7 @@ impl Webhook {
             url: self.params.url.clone(),
             headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             body,
-            timeout: seconds(self.params.timeout.max(1)),
+            timeout: seconds(self.params.timeout).max(SHORTEST),
         })
     }
 }
@@ -134,10 +138,6 @@ impl Webhook {
 fn host(url: &str) -> String {
     let url = reqwest::Url::parse(url).ok();
     url.as_ref().and_then(reqwest::Url::host_str).unwrap_or("its address").to_owned()
-}
-
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds.min(MAX_SECONDS))
 }
 
 /// HMAC-SHA-256 over `timestamp.body`, in hexadecimal.
