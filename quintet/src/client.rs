@@ -1,6 +1,7 @@
 //! Calls on a gateway, as a client of its public API.
 
 use crate::cli::Server;
+use crate::output::plain;
 use anyhow::{Context, ensure};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Objects of a list in one answer.
+const PAGE: usize = 1000;
 
 /// Attempts at a request that the server puts off (429, 502, 503, 504) or that does not reach it.
 const ATTEMPTS: u32 = 8;
@@ -103,6 +107,31 @@ impl Client {
     pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
         let request = self.request(Method::GET, path).query(query);
         Ok(self.send(request).await?.json().await?)
+    }
+
+    /// At most so many objects of a list whose members `_mark` say where the next page begins, from `mark` on: a server has
+    /// its own bound on one answer.
+    pub(crate) async fn pages(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        mut mark: Option<String>,
+        limit: usize,
+    ) -> anyhow::Result<Vec<Value>> {
+        let mut objects = Vec::new();
+        while objects.len() < limit {
+            let mut query = query.to_vec();
+            query.push(("limit", PAGE.min(limit - objects.len()).to_string()));
+            query.extend(mark.take().map(|mark| ("mark", mark)));
+            let page = self.get(path, &query).await?;
+            let page = page.as_array().map(Vec::as_slice).unwrap_or_default();
+            mark = page.last().and_then(|object| object.get("_mark")).map(plain);
+            objects.extend_from_slice(page);
+            if mark.is_none() {
+                break;
+            }
+        }
+        Ok(objects)
     }
 
     /// Turns an answer of 400 and above into an error with the server's words.

@@ -239,7 +239,9 @@ async fn three_commands_verify_usage() {
 async fn prefer_wait_answers_when_the_stream_is_there() {
     let home = Home::sqlite().unwrap();
     let example = repository().join("examples/usage/winchester.yaml");
-    let product = home.start(&[("QUINTET_WINCHESTER_CONFIG", example.to_str().unwrap())]).unwrap();
+    let settings =
+        [("QUINTET_WINCHESTER_CONFIG", example.to_str().unwrap()), ("QUINTET_STREAMS__MAX_PAGE", "7")];
+    let product = home.start(&settings).unwrap();
     let url = product.url.as_str();
     for number in 1..=20 {
         let notification = json!({
@@ -255,5 +257,10 @@ async fn prefer_wait_answers_when_the_stream_is_there() {
         // At once, without another look.
         assert_eq!(get(&format!("{url}/v1/streams/count")).await, json!([{ "count": number }]));
     }
+    // A server's bound on one answer is none on what the command line lists.
+    let listed = json_of(&home, url, &["streams", "list", "--limit", "15", "-o", "json"]);
+    let ids: Vec<u64> =
+        listed.as_array().unwrap().iter().map(|stream| stream["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (6..=20).rev().collect::<Vec<_>>());
     product.terminate().await.unwrap();
 }

@@ -9,9 +9,6 @@ use serde_json::Value;
 /// Where the gateway has the events.
 pub(super) const PATH: &str = "/v1/events";
 
-/// Events of one request.
-const PAGE: usize = 1000;
-
 /// Lists events in the order of storage, the last first.
 pub(crate) async fn list(flags: ListFlags) -> anyhow::Result<()> {
     let mut query = Vec::new();
@@ -21,7 +18,7 @@ pub(crate) async fn list(flags: ListFlags) -> anyhow::Result<()> {
     if !flags.traits.is_empty() {
         query.push(("traits", flags.traits.join(";")));
     }
-    let events = pages(&Client::new(flags.server)?, &query, flags.limit).await?;
+    let events = Client::new(flags.server)?.pages(PATH, &query, None, flags.limit).await?;
     match flags.format.output {
         OutputFormat::Json => print_json(&events.into()),
         OutputFormat::Table => {
@@ -31,24 +28,6 @@ pub(crate) async fn list(flags: ListFlags) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// As many events as are wished for, in pages: a server has its own bound on one answer.
-async fn pages(client: &Client, query: &[(&str, String)], limit: usize) -> anyhow::Result<Vec<Value>> {
-    let (mut events, mut mark) = (Vec::new(), None);
-    while events.len() < limit {
-        let mut query = query.to_vec();
-        query.push(("limit", PAGE.min(limit - events.len()).to_string()));
-        query.extend(mark.take().map(|mark| ("mark", mark)));
-        let page = client.get(PATH, &query).await?;
-        let page = page.as_array().map(Vec::as_slice).unwrap_or_default();
-        mark = page.last().and_then(|event| event.get("_mark")).map(plain);
-        events.extend_from_slice(page);
-        if mark.is_none() {
-            break;
-        }
-    }
-    Ok(events)
 }
 
 /// Shows one event.

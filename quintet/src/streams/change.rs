@@ -1,5 +1,6 @@
 //! `quintet streams reset` and `delete`.
 
+use super::PATH;
 use super::flags::Failed;
 use crate::cli::{Format, OutputFormat, Server};
 use crate::client::Client;
@@ -10,9 +11,6 @@ use serde_json::{Value, json};
 
 /// The states of streams that failed.
 const FAILED: [&str; 2] = ["error", "expire_error"];
-
-/// Streams of one look.
-const PAGE: usize = 1000;
 
 /// Resets streams, and says which state each has then, or why nothing was reset.
 pub(super) async fn reset(which: Failed, server: Server, format: Format) -> anyhow::Result<()> {
@@ -69,17 +67,9 @@ fn is_reset(before: Option<&str>, after: &str) -> bool {
 async fn failed(client: &Client) -> anyhow::Result<Vec<u64>> {
     let mut ids = Vec::new();
     for state in FAILED {
-        let mut mark = "+".to_owned();
-        loop {
-            let query = [("state", state.to_owned()), ("mark", mark.clone()), ("limit", PAGE.to_string())];
-            let page = client.get("/v1/streams", &query).await?;
-            let streams = page.as_array().map(Vec::as_slice).unwrap_or_default();
-            ids.extend(streams.iter().filter_map(|stream| stream.get("id").and_then(Value::as_u64)));
-            match streams.last().and_then(|stream| stream.get("_mark")?.as_str()) {
-                Some(last) => last.clone_into(&mut mark),
-                None => break,
-            }
-        }
+        let query = [("state", state.to_owned())];
+        let streams = client.pages(PATH, &query, Some("+".to_owned()), usize::MAX).await?;
+        ids.extend(streams.iter().filter_map(|stream| stream.get("id").and_then(Value::as_u64)));
     }
     ids.sort_unstable();
     Ok(ids)

@@ -1,5 +1,6 @@
 //! `quintet streams list` and `show`.
 
+use super::PATH;
 use super::flags::ListFlags;
 use crate::cli::{Format, OutputFormat, Server};
 use crate::client::Client;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 /// Lists streams, newest first.
 pub(super) async fn list(flags: ListFlags) -> anyhow::Result<()> {
-    let mut query = vec![("limit", flags.limit.to_string())];
+    let mut query = Vec::new();
     let options = [
         ("state", flags.state),
         ("trigger_name", flags.trigger),
@@ -21,7 +22,7 @@ pub(super) async fn list(flags: ListFlags) -> anyhow::Result<()> {
     if !flags.traits.is_empty() {
         query.push(("distinguishing_traits", flags.traits.join(";")));
     }
-    let streams = Client::new(flags.server)?.get("/v1/streams", &query).await?;
+    let streams = Client::new(flags.server)?.pages(PATH, &query, None, flags.limit).await?.into();
     match flags.format.output {
         OutputFormat::Json => print_json(&streams),
         OutputFormat::Table => {

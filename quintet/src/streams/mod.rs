@@ -8,6 +8,9 @@ mod tail;
 
 pub(crate) use flags::StreamsCommand;
 
+/// Where the gateway has the streams.
+const PATH: &str = "/v1/streams";
+
 /// Runs one of the commands.
 pub(crate) async fn run(command: StreamsCommand) -> anyhow::Result<()> {
     match command {
