@@ -7,7 +7,7 @@ use hyper::{Method, StatusCode};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, Opts};
-use shared::metrics::Metrics;
+use shared::metrics::{Metrics, method_label};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -132,7 +132,7 @@ impl Timers {
         status: StatusCode,
         secs: f64,
     ) {
-        let method = method_label(method);
+        let method = method_label(method.as_str());
         let key = (door.pinned, route.map_or(usize::MAX, |route| route.index), method, status);
         let mut latest = self.latest.borrow_mut();
         if let Some((of, histogram)) = latest.as_ref()
@@ -147,20 +147,6 @@ impl Timers {
         });
         histogram.observe(secs);
         *latest = Some((key, histogram.clone()));
-    }
-}
-
-/// Only known methods: a client must not be able to make labels.
-fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "OTHER",
     }
 }
 

@@ -103,6 +103,13 @@ impl Metrics {
     }
 }
 
+/// A method as a label: only known ones, because a caller must not be able to make labels.
+#[must_use]
+pub fn method_label(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
+}
+
 /// Counts a request for as long as it is being answered, however that ends.
 pub struct Underway<'g>(&'g IntGauge);
 

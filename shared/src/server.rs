@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::db::{Db, DbError};
 use crate::identity::{self, IdentityKey, Principal, Refused};
 use crate::logging::{REQUEST_ID, Seldom};
-use crate::metrics::{Metrics, Underway};
+use crate::metrics::{Metrics, Underway, method_label};
 use crate::stop::Stop;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
@@ -356,7 +356,8 @@ async fn observe<B: MessageBody + 'static>(
     let elapsed = started.elapsed();
     drop(underway);
     if let Some(metrics) = &metrics {
-        let labels = [method.as_str(), route.as_deref().unwrap_or("unmatched"), status.as_str()];
+        let labels =
+            [method_label(method.as_str()), route.as_deref().unwrap_or("unmatched"), status.as_str()];
         metrics.requests.with_label_values(&labels).observe(elapsed.as_secs_f64());
     }
     let level = if status.is_server_error() { log::Level::Warn } else { log::Level::Debug };
@@ -381,9 +382,8 @@ mod tests {
     use actix_web::test as http;
     use futures_util::poll;
 
-    #[actix_web::test]
-    async fn a_request_whose_client_went_away_is_no_longer_under_way() {
-        let service = Service {
+    fn service() -> Service {
+        Service {
             name: "x",
             version: "1",
             listen: Listen::default(),
@@ -392,7 +392,40 @@ mod tests {
             metrics: Metrics::new("x").unwrap(),
             checks: Vec::new(),
             shutdown_timeout: Duration::ZERO,
-        };
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_stranger_makes_no_labels() {
+        let (service, named) = (service(), web::resource("/named").get(HttpResponse::Ok));
+        let metrics = service.metrics.clone();
+        let app = App::new().app_data(Data::new(service)).service(named);
+        let app = http::init_service(app.wrap(from_fn(verify_caller)).wrap(from_fn(observe))).await;
+        for method in ["GET", "OPTIONS", "M1", "M2", "get"] {
+            for path in ["/named", "/x", "/y"] {
+                let method = method.parse().unwrap();
+                let request = http::TestRequest::default().method(method).uri(path).to_request();
+                assert_eq!(http::call_service(&app, request).await.status(), 401);
+            }
+        }
+        let text = metrics.text();
+        let counts = text.lines().filter(|line| line.contains("_duration_seconds_count"));
+        let mut shown: Vec<_> = counts.map(|line| line.split_once('{').unwrap().1).collect();
+        shown.sort_unstable();
+        let expected = [
+            r#"method="GET",route="/named",status="401",service="x"} 1"#,
+            r#"method="GET",route="unmatched",status="401",service="x"} 2"#,
+            r#"method="OPTIONS",route="/named",status="401",service="x"} 1"#,
+            r#"method="OPTIONS",route="unmatched",status="401",service="x"} 2"#,
+            r#"method="OTHER",route="/named",status="401",service="x"} 3"#,
+            r#"method="OTHER",route="unmatched",status="401",service="x"} 6"#,
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[actix_web::test]
+    async fn a_request_whose_client_went_away_is_no_longer_under_way() {
+        let service = service();
         let in_flight = service.metrics.requests_in_flight().clone();
         let hanging = web::resource("/hanging").get(std::future::pending::<HttpResponse>);
         let app = App::new().app_data(Data::new(service)).service(hanging).wrap(from_fn(observe));
