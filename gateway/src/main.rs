@@ -1,32 +1,27 @@
 //! The gateway as a program of its own, for split deployments.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use quintet_gateway::{NAME, Upstreams};
 use shared::clock::SystemClock;
 use shared::config::Source;
 use shared::{logging, process, secrets, stop};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 fn main() -> anyhow::Result<()> {
+    logging::init();
     process::run(tokio::runtime::Builder::new_current_thread(), serve())?
 }
 
 async fn serve() -> anyhow::Result<()> {
-    logging::init();
-    let file = std::env::var_os("QUINTET_CONFIG").map(PathBuf::from);
-    let source = Source::load(file.as_deref())?;
-    let common = source.common()?;
-    let config = source.section("gateway")?;
+    let source = Source::of_program()?;
+    let (config, common) = (source.section(NAME)?, source.common()?);
     let key = secrets::internal_key(&common)?;
-    let running = quintet_gateway::start(
-        config,
-        &common,
-        key,
-        quintet_gateway::Upstreams::new(),
-        Arc::new(SystemClock),
-    )
-    .await
-    .context("gateway not started")?;
+    let started = quintet_gateway::start(config, &common, key, Upstreams::new(), Arc::new(SystemClock)).await;
+    let located = started.map_err(|cause| match source.located(&cause.to_string()) {
+        Some(text) => anyhow!(text),
+        None => cause.into(),
+    });
+    let running = located.context("gateway not started")?;
     for (name, url) in running.listeners() {
         log::info!(listener = *name; "listening on {url}");
     }

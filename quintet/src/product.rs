@@ -1,6 +1,6 @@
 //! What the product is made of: the one place that names every service.
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use quintet_gateway::Upstreams;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ macro_rules! service {
                 values: |source, common| {
                     let config: $service::config::Config = source.section($service::NAME)?;
                     $check(&config, common)?;
-                    check_listen($service::NAME, &config.listen)?;
+                    config.listen.check($service::NAME)?;
                     Ok(serde_json::to_value(config)?)
                 },
                 schema: || schemars::schema_for!($service::config::Config),
@@ -79,22 +79,9 @@ pub(crate) fn services() -> Vec<ServiceKind> {
     ]
 }
 
-/// What would stop a start at the listener.
-fn check_listen(name: &str, listen: &Listen) -> anyhow::Result<()> {
-    let Listen { address, workers } = listen;
-    ensure!((1..=64).contains(workers), "{name}.listen.workers: expected 1 to 64");
-    let is_known = address.to_socket_addrs().is_ok_and(|mut found| found.next().is_some());
-    ensure!(is_known, "{name}.listen.address: expected host:port, found {address}");
-    Ok(())
-}
-
-/// A refusal of settings begins with their key; this puts in front of it where the key is set.
+/// A refusal of settings, with where their key is set.
 pub(crate) fn located(source: &Source, cause: anyhow::Error) -> anyhow::Error {
-    let text = cause.to_string();
-    match text.split_once(':').and_then(|(key, _)| source.whence(key)) {
-        Some(place) => anyhow!("{place}: {text}"),
-        None => cause,
-    }
+    source.located(&cause.to_string()).map_or(cause, anyhow::Error::msg)
 }
 
 /// Sections of services that are still to come. Their keys that are promised may be set; any other is a mistake.

@@ -313,6 +313,14 @@ impl Source {
         Ok(Self { file, variables: Variables::read(), flags: Figment::new() })
     }
 
+    /// [`Source::load`] with the file that `QUINTET_CONFIG` names.
+    ///
+    /// # Errors
+    /// As [`Source::load`].
+    pub fn of_program() -> Result<Self, ConfigError> {
+        Self::load(std::env::var_os("QUINTET_CONFIG").as_deref().map(Path::new))
+    }
+
     /// Everything, for the settings that `schema` describes; their keys begin with `prefix`.
     fn merged(&self, prefix: &str, schema: &Json) -> Figment {
         self.variables.over(self.file.clone(), prefix, schema).merge(&self.flags)
@@ -332,7 +340,10 @@ impl Source {
     pub fn common(&self) -> Result<Common, ConfigError> {
         let settings = self.merged("", schemars::schema_for!(Common).as_value());
         let common: Common = settings.extract().map_err(|error| ConfigError::Invalid(Box::new(error)))?;
-        common.checked().map_err(|error| self.located(error))
+        common.checked().map_err(|error| match self.located(&error.to_string()) {
+            Some(text) => ConfigError::Conflict(text),
+            None => error,
+        })
     }
 
     /// One service's own section over its defaults.
@@ -354,13 +365,12 @@ impl Source {
         })
     }
 
-    /// A refusal begins with a key; this puts in front of it where the key is set.
-    fn located(&self, error: ConfigError) -> ConfigError {
-        let ConfigError::Conflict(text) = &error else { return error };
-        match text.split_once(':').and_then(|(key, _)| self.whence(key)) {
-            Some(place) => ConfigError::Conflict(format!("{place}: {text}")),
-            None => error,
-        }
+    /// A refusal of settings begins with their key; this puts in front of it where the key is set. `None` when that is
+    /// neither a file nor a variable, or when it is no refusal of settings.
+    #[must_use]
+    pub fn located(&self, refusal: &str) -> Option<String> {
+        let (key, _) = refusal.split_once(':')?;
+        Some(format!("{}: {refusal}", self.whence(key)?))
     }
 
     /// Where a dotted key is set: a file, or a variable. `None` when it is not, or by a flag.

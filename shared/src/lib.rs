@@ -6,6 +6,7 @@
 //! Nothing here knows a route or a table, nor what only one service needs to know.
 
 pub mod accept;
+pub mod alone;
 #[cfg(feature = "amqp")]
 pub mod amqp;
 pub mod body;

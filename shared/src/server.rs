@@ -1,6 +1,8 @@
 //! Start and stop of a service's HTTP side, with what every service has: request ids, the check of the caller's
 //! signed identity, request figures, and the operations routes `/livez`, `/readyz`, `/metrics`, `/version`.
 
+mod listen;
+
 use crate::clock::SharedClock;
 use crate::config::ConfigError;
 use crate::connection::Connection;
@@ -15,13 +17,15 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
+
+pub use listen::Listen;
 
 /// Carries the id of a request from the gateway to the services and back to the client.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
@@ -41,22 +45,6 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest time a readiness check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Where and how a service listens: the part of its section that all services share.
-#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Listen {
-    /// Address of the internal listener; port 0 takes a free one.
-    pub address: String,
-    /// Threads that serve requests, 1 to 64.
-    pub workers: usize,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self { address: "127.0.0.1:0".into(), workers: 2 }
-    }
-}
 
 type CheckFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
@@ -137,6 +125,9 @@ pub enum StartError {
     /// Two metrics have one name.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+    /// The system gives the program no threads, or no signals.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
 }
 
 impl From<ConfigError> for StartError {
@@ -210,12 +201,13 @@ impl Running {
 /// Starts listening; `routes` adds the service's own routes and data to every worker's app.
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// When the settings of the listener are wrong, or the address cannot be bound.
 pub fn start<F>(service: Service, routes: F) -> Result<Running, StartError>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     let (name, listen, shutdown) = (service.name, service.listen.clone(), service.shutdown_timeout);
+    listen.check(name)?;
     let metrics = service.metrics.clone();
     let server = HttpServer::new(move || {
         let routes = routes.clone();

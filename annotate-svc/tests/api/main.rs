@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod alone;
 mod annotations;
 mod changes;
 mod cors;
