@@ -88,8 +88,8 @@ pub fn start(
 ) -> Result<Running, StartError> {
     config.validate()?;
     let metrics = Metrics::new(NAME)?;
-    let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
-        .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
+    let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?;
+    let db = db.observed(&metrics);
     db.write_blocking(store::continue_changes)?;
     let listen = config.listen.clone();
     let failed = |cause| StartError::Listen { name: NAME, address: listen.address.clone(), cause };

@@ -155,7 +155,7 @@ fn start_with(
     shutdown_timeout: Duration,
 ) -> Result<(Running, State), StartError> {
     let metrics = Metrics::new(NAME)?;
-    let db = db.observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
+    let db = db.observed(&metrics);
     let listen = config.listen.clone();
     let state = State::new(config, db.clone(), &key, &clock, RunMetrics::register(&metrics)?)?;
     let (stop, draining) = (Stop::default(), state.parts.draining.clone());

@@ -93,8 +93,8 @@ pub fn start(
     config.validate()?;
     let (distiller, trim) = (distiller(&config, common)?, trim(common)?);
     let metrics = Metrics::new(NAME)?;
-    let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
-        .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
+    let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?;
+    let db = db.observed(&metrics);
     db.write_blocking(store::continue_feed)?;
     let listen = config.listen.clone();
     let failed = |cause| StartError::Listen { name: NAME, address: listen.address.clone(), cause };

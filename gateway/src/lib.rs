@@ -143,10 +143,10 @@ pub async fn start(
     let mode = config.mode(common)?;
     let listeners = bind(&config).await?;
     let directory = Directory::open(&config, &upstreams).await;
-    let metrics = GatewayMetrics::new(&Metrics::new(NAME)?, &directory)?;
+    let metrics = Metrics::new(NAME)?;
     let gateway = Arc::new(Gateway {
         mode,
-        accounts: accounts(&config, common, mode, &clock).await?,
+        accounts: accounts(&config, common, mode, &clock, &metrics).await?,
         everybody: Arc::new(identity::everybody()),
         nobody: Arc::new(identity::nobody()),
         key,
@@ -155,7 +155,7 @@ pub async fn start(
         watch: Arc::default(),
         places: Places::new(&config.limits),
         request_rate: request_rate(&config),
-        metrics,
+        metrics: GatewayMetrics::new(&metrics, &directory)?,
         trusted: config.trusted_networks(),
         hosts: own_names(&config),
         grace: Duration::from_secs(common.shutdown_timeout_secs),
@@ -204,14 +204,15 @@ async fn accounts(
     common: &Common,
     mode: AuthMode,
     clock: &SharedClock,
+    metrics: &Metrics,
 ) -> Result<Accounts, StartError> {
     let place = secrets::path(common, identity::ADMIN_TOKEN);
     let is_first_start = !place.exists();
-    let (common, clock) = (common.clone(), Arc::clone(clock));
+    let (common, clock, metrics) = (common.clone(), Arc::clone(clock), metrics.clone());
     let failures_per_min = config.limits.login_failures_per_min;
     let open = move || {
         let db = Db::open(common.database(NAME)?, common.database_connections, MIGRATIONS)?;
-        Ok(Accounts::open(&common, db, clock, mode, failures_per_min)?)
+        Ok(Accounts::open(&common, db.observed(&metrics), clock, mode, failures_per_min)?)
     };
     // A panic is passed on by the runtime's own message.
     let opened = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)?;

@@ -160,8 +160,8 @@ pub fn start(
     }
     let definitions = load(&config, common)?;
     let metrics = Metrics::new(NAME)?;
-    let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?
-        .observed(metrics.connection_waits("read"), metrics.connection_waits("write"));
+    let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?;
+    let db = db.observed(&metrics);
     db.write_blocking(store::continue_history)?;
     let events = HttpEvents::new(config.event_services(), key.clone(), Arc::clone(&clock));
     let events = events.map_err(|cause| StartError::Config(format!("no HTTP client: {cause}")))?;

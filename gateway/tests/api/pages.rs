@@ -132,6 +132,19 @@ async fn figures_of_the_services_in_this_process_are_shown_too() {
 }
 
 #[tokio::test]
+async fn figures_tell_how_long_the_gateway_waits_for_its_database() {
+    let gateway = Setup::secure().start().await;
+    let token = format!("authorization: Bearer {}\r\n", gateway.secret("admin_token"));
+    let text = gateway.ask(&request("GET", "/metrics", &token, "")).await.text().to_owned();
+    for kind in ["read", "write"] {
+        let line =
+            format!("quintet_db_connection_wait_seconds_count{{kind=\"{kind}\",service=\"gateway\"}} ");
+        let count = text.lines().find_map(|own| own.strip_prefix(&line)).map(str::parse);
+        assert!(count.is_some_and(|count| count != Ok(0)), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn readiness_in_detail_is_for_those_who_may_see_figures() {
     let gone = Service::new().await.url;
     let address = gone.strip_prefix("http://").unwrap();

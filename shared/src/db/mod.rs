@@ -29,6 +29,7 @@ pub use piece::{Piece, load_piece};
 pub use sql::{Bind, Sql, Typed};
 pub use statement::{And, Statement, statement};
 
+use crate::metrics::Metrics;
 use pool::{Pool, Purpose};
 
 /// Runs one diesel expression on whichever engine the connection is. For `ON CONFLICT`, batch inserts and
@@ -89,7 +90,8 @@ impl Db {
 
     /// Measures the waits for a reading and a writing connection.
     #[must_use]
-    pub fn observed(mut self, read: prometheus::Histogram, write: prometheus::Histogram) -> Self {
+    pub fn observed(mut self, metrics: &Metrics) -> Self {
+        let (read, write) = (metrics.connection_waits("read"), metrics.connection_waits("write"));
         self.readers.observe(read);
         self.writers.observe(write.clone());
         self.committers.observe(write);
