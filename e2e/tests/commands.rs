@@ -136,7 +136,8 @@ async fn health_asks_one_target_by_its_own_settings() {
         assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), json!({ target: "ok" }));
     }
     assert!(words(&ask("streams")).contains("free port"), "{}", words(&ask("streams")));
-    assert!(words(&ask("evnts")).contains("unknown target"));
+    assert_eq!(ask("evnts").status.code(), Some(2));
+    assert!(words(&ask("evnts")).contains("invalid value 'evnts' for '--target"), "{}", words(&ask("evnts")));
     product.terminate().await.unwrap();
     assert_eq!(ask("gateway").status.code(), Some(1), "nothing runs any more");
 }

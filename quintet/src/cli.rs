@@ -4,9 +4,11 @@ use crate::annotate::AnnotateFlags;
 use crate::audit::AuditCommand;
 use crate::dtrace::DtraceCommand;
 use crate::oauth_client::ClientCommand;
+use crate::product::target_names;
 use crate::role::RoleCommand;
 use crate::streams::StreamsCommand;
 use crate::user::UserCommand;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -171,8 +173,8 @@ pub(crate) enum TokenCommand {
 /// What `serve` starts, and where.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServeFlags {
-    /// What to start in this process: all, or gateway, events, … with commas between
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all", value_parser = target)]
+    /// What to start in this process, with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all", value_parser = targets())]
     pub(crate) target: Vec<String>,
     /// Address of the gateway's main listener
     #[arg(long, value_name = "ADDRESS")]
@@ -241,23 +243,15 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
-/// The name of something that `serve` starts.
-fn target(name: &str) -> Result<String, String> {
-    let services = crate::product::services();
-    let known: Vec<&str> = ["all", crate::product::GATEWAY]
-        .into_iter()
-        .chain(services.iter().map(|service| service.name))
-        .collect();
-    if known.contains(&name) {
-        return Ok(name.to_owned());
-    }
-    Err(format!("unknown target {name}: expected one of {}", known.join(", ")))
+/// What `serve` starts.
+fn targets() -> PossibleValuesParser {
+    ["all"].into_iter().chain(target_names()).into()
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthFlags {
     /// Ask the gateway or the service that these settings start on this machine, instead of the gateway at --url
-    #[arg(long, value_name = "NAME", value_parser = target)]
+    #[arg(long, value_name = "NAME", value_parser = targets())]
     pub(crate) target: Option<String>,
     #[command(flatten)]
     pub(crate) server: Server,
@@ -435,7 +429,8 @@ mod tests {
             let refused = command().try_get_matches_from(words).unwrap_err();
             let text = refused.to_string();
             assert_eq!(refused.exit_code(), 2, "{text}");
-            assert!(text.contains("unknown target zz: expected one of all, gateway, events, "), "{text}");
+            assert!(text.contains("invalid value 'zz' for '--target <NAME"), "{text}");
+            assert!(text.contains("all, gateway, events, streams, annotate, dtrace]"), "{text}");
         }
         assert!(command().try_get_matches_from(["quintet", "serve", "--target", "all,gateway"]).is_ok());
     }
