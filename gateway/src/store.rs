@@ -3,6 +3,8 @@
 mod audit;
 mod grants;
 mod holders;
+#[cfg(test)]
+mod meeting;
 mod oauth;
 mod scopes;
 mod tokens;

@@ -1,12 +1,16 @@
 //! Permissions of holders, and the roles they have.
 
 use super::append;
+use super::holders::lock_holder;
 use crate::model::Deed;
 use crate::model::holder::{MOST_GRANT_BYTES, MOST_GRANTS, MOST_ROLES};
 use crate::schema::{grants, holders, memberships};
 use diesel::prelude::*;
 use shared::db::{DbConn, DbError};
 use shared::on_backend;
+
+#[cfg(test)]
+mod tests;
 
 /// A holder's id and the id of a role it has.
 pub(crate) type MemberRow = (String, String);
@@ -91,6 +95,7 @@ pub(super) fn reach(conn: &mut DbConn, holder: &str) -> Result<(Vec<String>, Vec
 /// What the database says.
 pub(crate) fn grant(conn: &mut DbConn, holder: &str, pattern: &str, deed: Deed) -> Result<Change, DbError> {
     conn.transaction(|conn| {
+        lock_holder(conn, holder)?;
         let own = grants_of(conn, holder)?;
         if own.iter().any(|held| held == pattern) {
             return Ok(Change::Done);
@@ -130,6 +135,7 @@ pub(crate) fn revoke(conn: &mut DbConn, holder: &str, pattern: &str, deed: Deed)
 /// What the database says.
 pub(crate) fn join_role(conn: &mut DbConn, holder: &str, role: &str, deed: Deed) -> Result<Change, DbError> {
     conn.transaction(|conn| {
+        lock_holder(conn, holder)?;
         let own = roles_of(conn, holder)?;
         if own.iter().any(|held| held == role) {
             return Ok(Change::Done);

@@ -117,6 +117,22 @@ pub(crate) fn delete_holder(conn: &mut DbConn, id: &str, deed: Deed) -> Result<b
     })
 }
 
+/// Locks a holder to the end of the transaction, so that nobody changes the secret or ends logins meanwhile, and nobody
+/// adds a login or anything else that a holder has so many of; answers with the hash of the secret, `None` when there is
+/// no such holder. Comes before everything else of that holder is looked at: on PostgreSQL a statement sees what was there
+/// when it began.
+///
+/// # Errors
+/// What the database says.
+pub(super) fn lock_holder(conn: &mut DbConn, id: &str) -> Result<Option<Option<String>>, DbError> {
+    let secret = holders::table.find(id).select(holders::secret_hash);
+    Ok(match conn {
+        DbConn::Postgres(conn) => secret.for_no_key_update().first(conn).optional()?,
+        // There is one writer.
+        DbConn::Sqlite(conn) => secret.first(conn).optional()?,
+    })
+}
+
 /// Sets a password or client secret; everybody who was logged in by the old one is out.
 ///
 /// # Errors
@@ -159,6 +175,7 @@ pub(crate) fn uris_of(conn: &mut DbConn, client: &str) -> Result<Vec<(String, St
 /// What the database says.
 pub(crate) fn add_uri(conn: &mut DbConn, client: &str, uri: &str, deed: Deed) -> Result<bool, DbError> {
     conn.transaction(|conn| {
+        lock_holder(conn, client)?;
         let known = uris_of(conn, client)?;
         if known.iter().any(|(_, own)| own == uri) {
             return Ok(true);

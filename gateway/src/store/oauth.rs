@@ -1,5 +1,6 @@
 //! Tokens of OAuth 2.
 
+use super::holders::lock_holder;
 use super::{append, identity_of, instant, list_scopes};
 use crate::model::{Action, Deed, Holder, Identity, Issue, Kind, Login, OAuthToken, Proof, TokenKind};
 use crate::schema::{holders, oauth_tokens as tokens};
@@ -220,27 +221,15 @@ pub(crate) fn revoke_token(
 /// What the database says.
 pub(crate) fn revoke_all(conn: &mut DbConn, owner: &str, deed: Deed) -> Result<(), DbError> {
     conn.transaction(|conn| {
-        lock(conn, owner)?;
+        lock_holder(conn, owner)?;
         diesel::delete(tokens::table.filter(tokens::owner.eq(owner))).execute(conn)?;
         append(conn, deed)
     })
 }
 
-/// Locks a holder to the end of the transaction, so that nobody changes the secret or ends logins meanwhile, and nobody
-/// adds a login; answers with the hash of the secret, `None` when there is no such holder. Comes before everything else
-/// of that holder is looked at: on PostgreSQL a statement sees what was there when it began.
-fn lock(conn: &mut DbConn, id: &str) -> Result<Option<Option<String>>, DbError> {
-    let secret = holders::table.find(id).select(holders::secret_hash);
-    Ok(match conn {
-        DbConn::Postgres(conn) => secret.for_no_key_update().first(conn).optional()?,
-        // There is one writer.
-        DbConn::Sqlite(conn) => secret.first(conn).optional()?,
-    })
-}
-
 /// Whether what the owner of `made` has shown is still good. To the end of the transaction it stays so.
 fn is_good(conn: &mut DbConn, proof: &Proof, made: &OAuthToken) -> Result<bool, DbError> {
-    let Some(secret) = lock(conn, &made.issue.owner)? else { return Ok(false) };
+    let Some(secret) = lock_holder(conn, &made.issue.owner)? else { return Ok(false) };
     Ok(match proof {
         Proof::Holder { id, secret_hash } => *id == made.issue.owner && *secret_hash == secret,
         Proof::Access(hash) => {
@@ -296,7 +285,7 @@ fn find_locked(conn: &mut DbConn, hash: &str) -> Result<Option<OAuthToken>, DbEr
     let Some((owner, client)) = whose.first::<(String, Option<String>)>(conn).optional()? else {
         return Ok(None);
     };
-    lock(conn, &owner)?;
+    lock_holder(conn, &owner)?;
     if let (DbConn::Postgres(conn), Some(client)) = (&mut *conn, client) {
         holders::table.find(client).select(holders::id).for_key_share().execute(conn)?;
     }

@@ -1,40 +1,14 @@
-//! What meets in the store at the same moment. On PostgreSQL both transactions are open at once; SQLite has one writer.
+//! What meets in the store at the same moment.
 
 use super::*;
 use crate::model::{NewHolder, token_hash};
+use crate::store::meeting::{deed, meet, now, user_with};
 use crate::store::{MIGRATIONS, create_holder, delete_holder, put_secret};
-use shared::db::{Db, Target};
+use shared::db::Target;
 use shared::testing::TestDb;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::thread;
 
 const OLD: &str = "hash of the old password";
 const NEW: &str = "hash of the new password";
-
-fn now() -> DateTime<Utc> {
-    "2026-01-01T12:00:00Z".parse().unwrap()
-}
-
-fn deed() -> Deed {
-    Deed {
-        at: now(),
-        actor: "test".into(),
-        address: String::new(),
-        action: Action::TokenIssue,
-        target: String::new(),
-        detail: String::new(),
-    }
-}
-
-/// A user with the old password; his id.
-fn user(test: &TestDb) -> String {
-    let kind = Kind::User;
-    let wish = NewHolder { kind, name: "ada".into(), secret: None, user_id: None, project_id: None };
-    let holder = wish.into_holder(Some(OLD.into()), now());
-    let id = holder.id.clone();
-    assert!(test.db.write_blocking(|conn| create_holder(conn, holder, &[], deed())).unwrap());
-    id
-}
 
 /// A login by this password: whether it counted, and the hash of its token.
 fn log_in(conn: &mut DbConn, user: &str, kind: TokenKind, secret: &str) -> (bool, String) {
@@ -47,54 +21,11 @@ fn is_alive(test: &TestDb, hash: &str) -> bool {
     test.db.write_blocking(|conn| find_access(conn, hash, now())).unwrap().is_some()
 }
 
-/// Begins `second` before the transaction of `first` has ended.
-fn meet<A: Send, B: Send>(
-    db: &Db,
-    first: impl FnOnce(&mut DbConn) -> A + Send,
-    second: impl FnOnce(&mut DbConn) -> B + Send,
-) -> (A, B) {
-    if let Target::Sqlite { .. } = db.target() {
-        let first = db.write_blocking::<_, DbError>(|conn| Ok(first(conn))).unwrap();
-        return (first, db.write_blocking::<_, DbError>(|conn| Ok(second(conn))).unwrap());
-    }
-    let (begun, has_begun) = channel();
-    let (over, is_over) = channel::<()>();
-    thread::scope(|scope| {
-        let first = scope.spawn(move || {
-            let run = |conn: &mut DbConn| {
-                conn.transaction(|conn| {
-                    let outcome = first(conn);
-                    begun.send(()).unwrap();
-                    until_awaited(conn, &is_over);
-                    Ok(outcome)
-                })
-            };
-            db.write_blocking::<_, DbError>(run).unwrap()
-        });
-        has_begun.recv().unwrap();
-        let second = db.write_blocking::<_, DbError>(|conn| Ok(second(conn))).unwrap();
-        drop(over);
-        (first.join().unwrap(), second)
-    })
-}
-
-/// Returns when another transaction waits for this one, or when none ever will.
-fn until_awaited(conn: &mut DbConn, is_over: &Receiver<()>) {
-    let DbConn::Postgres(conn) = conn else { return };
-    let waiting =
-        "SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
-    while diesel::sql_query(waiting).execute(conn).unwrap() == 0
-        && is_over.try_recv() == Err(TryRecvError::Empty)
-    {
-        thread::yield_now();
-    }
-}
-
 #[test]
 fn a_password_that_is_changed_during_a_login_is_wrong() {
     for kind in [TokenKind::Access, TokenKind::Code] {
         let test = TestDb::new(MIGRATIONS);
-        let ada = user(&test);
+        let ada = user_with(&test, OLD);
         let change = |conn: &mut DbConn| put_secret(conn, &ada, NEW, deed()).unwrap();
         let (is_set, (is_in, hash)) = meet(&test.db, change, |conn| log_in(conn, &ada, kind, OLD));
         assert_eq!((is_set, is_in, is_alive(&test, &hash)), (true, false, false), "{kind:?}");
@@ -106,7 +37,7 @@ fn a_password_that_is_changed_during_a_login_is_wrong() {
 #[test]
 fn a_login_that_is_complete_first_ends_with_its_password() {
     let test = TestDb::new(MIGRATIONS);
-    let ada = user(&test);
+    let ada = user_with(&test, OLD);
     let first = |conn: &mut DbConn| log_in(conn, &ada, TokenKind::Access, OLD);
     let ((is_in, hash), is_set) = meet(&test.db, first, |conn| put_secret(conn, &ada, NEW, deed()).unwrap());
     assert_eq!((is_in, is_set, is_alive(&test, &hash)), (true, true, false));
@@ -115,7 +46,7 @@ fn a_login_that_is_complete_first_ends_with_its_password() {
 #[test]
 fn nobody_logs_in_who_is_removed_meanwhile() {
     let test = TestDb::new(MIGRATIONS);
-    let ada = user(&test);
+    let ada = user_with(&test, OLD);
     let remove = |conn: &mut DbConn| delete_holder(conn, &ada, deed()).unwrap();
     let (is_gone, (is_in, _)) = meet(&test.db, remove, |conn| log_in(conn, &ada, TokenKind::Access, OLD));
     assert_eq!((is_gone, is_in), (true, false), "and no fault of ours");
@@ -124,7 +55,7 @@ fn nobody_logs_in_who_is_removed_meanwhile() {
 #[test]
 fn a_one_time_token_takes_a_password_that_counts() {
     let test = TestDb::new(MIGRATIONS);
-    let ada = user(&test);
+    let ada = user_with(&test, OLD);
     let once = |conn: &mut DbConn, secret: &str| {
         let proof = Proof::Holder { id: ada.clone(), secret_hash: Some(secret.to_owned()) };
         let (made, _) = OAuthToken::make(TokenKind::Once, Issue::new(ada.clone(), None, None), now());
@@ -138,7 +69,7 @@ fn a_one_time_token_takes_a_password_that_counts() {
 #[test]
 fn a_code_takes_a_login_that_has_not_ended() {
     let test = TestDb::new(MIGRATIONS);
-    let ada = user(&test);
+    let ada = user_with(&test, OLD);
     let log_in = |conn: &mut DbConn| Ok(log_in(conn, &ada, TokenKind::Access, OLD));
     let (_, hash) = test.db.write_blocking::<_, DbError>(log_in).unwrap();
     let code = |conn: &mut DbConn| {
@@ -153,7 +84,7 @@ fn a_code_takes_a_login_that_has_not_ended() {
 #[test]
 fn a_login_waits_for_no_old_token_that_somebody_else_is_about_to_remove() {
     let test = TestDb::new(MIGRATIONS);
-    let ada = user(&test);
+    let ada = user_with(&test, OLD);
     let (old, _) =
         OAuthToken::make(TokenKind::Access, Issue::new(ada.clone(), None, None), now() - Duration::days(9));
     let hash = old.hash.clone();
@@ -205,7 +136,7 @@ const ENDS: [(&str, End); 4] = [
 fn a_login_that_ends_during_a_refresh_ends_what_comes_of_it_too() {
     for (way, end) in ENDS {
         let test = TestDb::new(MIGRATIONS);
-        let ada = user(&test);
+        let ada = user_with(&test, OLD);
         let hash = refresh_token(&test, &ada);
         let ((exchanged, made), ()) =
             meet(&test.db, |conn| refresh(conn, &hash), |conn| end(conn, &hash, &ada));
@@ -217,7 +148,7 @@ fn a_login_that_ends_during_a_refresh_ends_what_comes_of_it_too() {
 fn a_login_that_has_ended_is_not_refreshed() {
     for (way, end) in ENDS {
         let test = TestDb::new(MIGRATIONS);
-        let ada = user(&test);
+        let ada = user_with(&test, OLD);
         let hash = refresh_token(&test, &ada);
         let ((), (exchanged, made)) =
             meet(&test.db, |conn| end(conn, &hash, &ada), |conn| refresh(conn, &hash));
@@ -228,7 +159,7 @@ fn a_login_that_has_ended_is_not_refreshed() {
 #[test]
 fn a_client_that_is_removed_during_a_refresh_is_no_thief() {
     let test = TestDb::new(MIGRATIONS);
-    let ada = user(&test);
+    let ada = user_with(&test, OLD);
     let wish =
         NewHolder { kind: Kind::Client, name: "app".into(), secret: None, user_id: None, project_id: None };
     let app = wish.into_holder(None, now());
@@ -252,7 +183,7 @@ fn a_client_that_is_removed_during_a_refresh_is_no_thief() {
 #[test]
 fn a_refresh_token_that_comes_twice_at_once_ends_its_family() {
     let test = TestDb::new(MIGRATIONS);
-    let ada = user(&test);
+    let ada = user_with(&test, OLD);
     let hash = refresh_token(&test, &ada);
     let (first, second) = meet(&test.db, |conn| refresh(conn, &hash), |conn| refresh(conn, &hash));
     assert_eq!((first.0, second.0), (Exchange::Done, Exchange::Reused));
