@@ -87,6 +87,9 @@ fn a_setting_out_of_its_range_is_named_with_where_it_is_set() {
     };
     let variable = refused(&[("QUINTET_GATEWAY__WORKERS", "0")]);
     assert_eq!(variable, "quintet: QUINTET_GATEWAY__WORKERS: gateway.workers: expected 1 to 64");
+    let key = refused(&[("QUINTET_AUTH__INTERNAL_KEY", "short")]);
+    let expected = "auth.internal_key: expected at least 16 characters";
+    assert_eq!(key, format!("quintet: QUINTET_AUTH__INTERNAL_KEY: {expected}"));
     std::fs::write(home.path().join("quintet.toml"), "[streams]\nmax_page = 0\n").unwrap();
     let file = refused(&[]);
     assert!(file.ends_with("quintet.toml: streams.max_page: expected 1 to 100000"), "{file}");

@@ -35,7 +35,7 @@ fn values(settings: &Settings) -> anyhow::Result<Value> {
 
 fn values_of(source: &Source) -> anyhow::Result<Value> {
     let common = source.common()?;
-    shared::secrets::check(&common)?;
+    shared::secrets::check(&common).map_err(|cause| product::located(source, cause.into()))?;
     product::check_sections_to_come(source)?;
     let mut values = serde_json::Map::new();
     for section in product::sections() {

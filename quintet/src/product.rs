@@ -140,7 +140,7 @@ impl Product {
             }
         }
         let has_key = common.auth.internal_key.is_some() || secrets::path(&common, "internal_key").exists();
-        let key = secrets::internal_key(&common)?;
+        let key = secrets::internal_key(&common).map_err(|cause| located(source, cause.into()))?;
         if !is_whole && !has_key {
             log::warn!(
                 "auth.internal_key is not set, and {} has just been made: a gateway and services in other processes need the \

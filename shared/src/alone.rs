@@ -31,10 +31,7 @@ where
     C: DeserializeOwned + Serialize + JsonSchema + Default,
 {
     let source = Source::of_program()?;
-    let common = source.common()?;
-    let key = secrets::internal_key(&common)?;
-    let started = start(source.section(name)?, &common, key, Arc::new(SystemClock));
-    let running = started.map_err(|cause| match source.located(&cause.to_string()) {
+    let running = begin(&source, name, start).map_err(|cause| match source.located(&cause.to_string()) {
         Some(text) => StartError::Config(text),
         None => cause,
     })?;
@@ -42,4 +39,13 @@ where
     stop::signalled().await?;
     running.stop().await;
     Ok(())
+}
+
+fn begin<C>(source: &Source, name: &str, start: Start<C>) -> Result<Running, StartError>
+where
+    C: DeserializeOwned + Serialize + JsonSchema + Default,
+{
+    let common = source.common()?;
+    let key = secrets::internal_key(&common)?;
+    start(source.section(name)?, &common, key, Arc::new(SystemClock))
 }

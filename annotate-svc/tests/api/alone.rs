@@ -3,7 +3,7 @@
 use std::process::Command;
 
 #[test]
-fn a_listener_that_cannot_work_is_named_with_where_it_is_set() {
+fn a_setting_that_cannot_work_is_named_with_where_it_is_set() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |variable: &str, value: &str| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_annotate-svc"));
@@ -23,5 +23,9 @@ fn a_listener_that_cannot_work_is_named_with_where_it_is_set() {
     assert_eq!(
         refused("QUINTET_ANNOTATE__MAX_PAGE", "0"),
         "Error: QUINTET_ANNOTATE__MAX_PAGE: annotate.max_page: expected 1 to 100000"
+    );
+    assert_eq!(
+        refused("QUINTET_AUTH__INTERNAL_KEY", "short"),
+        "Error: QUINTET_AUTH__INTERNAL_KEY: auth.internal_key: expected at least 16 characters"
     );
 }
