@@ -22,6 +22,8 @@ pub(crate) enum Change {
     Done,
     /// The holder has as much as it may have.
     Full,
+    /// The holder, or what it was to get, was removed meanwhile.
+    Gone,
 }
 
 /// The holder's own patterns.
@@ -95,7 +97,9 @@ pub(super) fn reach(conn: &mut DbConn, holder: &str) -> Result<(Vec<String>, Vec
 /// What the database says.
 pub(crate) fn grant(conn: &mut DbConn, holder: &str, pattern: &str, deed: Deed) -> Result<Change, DbError> {
     conn.transaction(|conn| {
-        lock_holder(conn, holder)?;
+        if lock_holder(conn, holder)?.is_none() {
+            return Ok(Change::Gone);
+        }
         let own = grants_of(conn, holder)?;
         if own.iter().any(|held| held == pattern) {
             return Ok(Change::Done);
@@ -135,7 +139,10 @@ pub(crate) fn revoke(conn: &mut DbConn, holder: &str, pattern: &str, deed: Deed)
 /// What the database says.
 pub(crate) fn join_role(conn: &mut DbConn, holder: &str, role: &str, deed: Deed) -> Result<Change, DbError> {
     conn.transaction(|conn| {
-        lock_holder(conn, holder)?;
+        // The role too, which must not go before it is joined.
+        if lock_holder(conn, holder)?.is_none() || lock_holder(conn, role)?.is_none() {
+            return Ok(Change::Gone);
+        }
         let own = roles_of(conn, holder)?;
         if own.iter().any(|held| held == role) {
             return Ok(Change::Done);

@@ -1,6 +1,6 @@
 //! Users, clients and roles.
 
-use super::{append, instant};
+use super::{Change, append, instant};
 use crate::model::holder::MOST_URIS;
 use crate::model::{Deed, Holder, Identity, Kind};
 use crate::schema::{applied_settings, grants, holders, oauth_tokens, redirect_uris};
@@ -173,15 +173,17 @@ pub(crate) fn uris_of(conn: &mut DbConn, client: &str) -> Result<Vec<(String, St
 ///
 /// # Errors
 /// What the database says.
-pub(crate) fn add_uri(conn: &mut DbConn, client: &str, uri: &str, deed: Deed) -> Result<bool, DbError> {
+pub(crate) fn add_uri(conn: &mut DbConn, client: &str, uri: &str, deed: Deed) -> Result<Change, DbError> {
     conn.transaction(|conn| {
-        lock_holder(conn, client)?;
+        if lock_holder(conn, client)?.is_none() {
+            return Ok(Change::Gone);
+        }
         let known = uris_of(conn, client)?;
         if known.iter().any(|(_, own)| own == uri) {
-            return Ok(true);
+            return Ok(Change::Done);
         }
         if known.len() >= MOST_URIS {
-            return Ok(false);
+            return Ok(Change::Full);
         }
         let id = uuid::Uuid::new_v4().to_string();
         let row = (redirect_uris::id.eq(id), redirect_uris::client.eq(client), redirect_uris::uri.eq(uri));
@@ -190,7 +192,7 @@ pub(crate) fn add_uri(conn: &mut DbConn, client: &str, uri: &str, deed: Deed) ->
             .on_conflict_do_nothing()
             .execute(c))?;
         append(conn, deed)?;
-        Ok(true)
+        Ok(Change::Done)
     })
 }
 

@@ -90,9 +90,11 @@ fn pattern(words: &[&str]) -> Result<String, Fault> {
     text::pattern(&words).map_err(|invalid| Fault::BadRequest(invalid.text()))
 }
 
-fn done(change: Change, full: &'static str) -> Result<Response<Body>, Fault> {
+/// The answer to a wish to add something; `full` says what there is as much of as can be.
+pub(super) fn done(change: Change, full: &'static str) -> Result<Response<Body>, Fault> {
     match change {
         Change::Done => Ok(nothing(StatusCode::NO_CONTENT)),
         Change::Full => Err(Fault::Conflict(full)),
+        Change::Gone => Err(Fault::NotFound),
     }
 }

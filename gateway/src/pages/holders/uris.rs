@@ -1,6 +1,7 @@
 //! Redirect URIs of clients.
 
 use super::array;
+use super::permissions::done;
 use crate::body::Body;
 use crate::fault::Fault;
 use crate::model::{Action, Holder};
@@ -27,8 +28,8 @@ pub(super) async fn add(mut call: Call<'_>, client: Holder) -> Result<Response<B
         "uri: expected https, http, or a scheme with a dot in it, and no fragment",
     ))?;
     let deed = call.deed(Action::UriAdd, &client.label(), &uri);
-    let is_added = call.accounts().write(move |conn| store::add_uri(conn, &client.id, &uri, deed)).await?;
-    if is_added { Ok(nothing(StatusCode::NO_CONTENT)) } else { Err(Fault::Conflict("It has 64 of them.")) }
+    let change = call.accounts().write(move |conn| store::add_uri(conn, &client.id, &uri, deed)).await?;
+    done(change, "It has 64 of them.")
 }
 
 /// `DELETE /clients/C/uris/ID`

@@ -4,11 +4,21 @@ use super::*;
 use crate::model::holder::MOST_URIS;
 use crate::model::{Kind, NewHolder};
 use crate::store::meeting::{deed, meet, now, user_with};
-use crate::store::{MIGRATIONS, add_uri, create_holder, uris_of};
+use crate::store::{MIGRATIONS, add_uri, create_holder, delete_holder, uris_of};
 use shared::testing::TestDb;
 
 fn write<T>(test: &TestDb, run: impl FnOnce(&mut DbConn) -> Result<T, DbError>) -> T {
     test.db.write_blocking(run).unwrap()
+}
+
+/// The id of a new role.
+fn role(test: &TestDb, n: usize) -> String {
+    let name = format!("r{n}");
+    let wish = NewHolder { kind: Kind::Role, name, secret: None, user_id: None, project_id: None };
+    let role = wish.into_holder(None, now());
+    let id = role.id.clone();
+    assert!(write(test, |conn| create_holder(conn, role, &[], deed())));
+    id
 }
 
 #[test]
@@ -32,24 +42,11 @@ fn two_grants_at_once_do_not_pass_the_bound() {
 fn two_roles_at_once_do_not_pass_the_bound() {
     let test = TestDb::new(MIGRATIONS);
     let ada = user_with(&test, "hash");
-    let role = |n: usize| {
-        let wish = NewHolder {
-            kind: Kind::Role,
-            name: format!("r{n}"),
-            secret: None,
-            user_id: None,
-            project_id: None,
-        };
-        let role = wish.into_holder(None, now());
-        let id = role.id.clone();
-        assert!(write(&test, |conn| create_holder(conn, role, &[], deed())));
-        id
-    };
     for n in 1..MOST_ROLES {
-        let role = role(n);
+        let role = role(&test, n);
         assert_eq!(write(&test, |conn| join_role(conn, &ada, &role, deed())), Change::Done);
     }
-    let (first, second) = (role(MOST_ROLES), role(MOST_ROLES + 1));
+    let (first, second) = (role(&test, MOST_ROLES), role(&test, MOST_ROLES + 1));
     let join = |role| {
         let ada = &ada;
         move |conn: &mut DbConn| join_role(conn, ada, role, deed()).unwrap()
@@ -63,12 +60,34 @@ fn two_redirect_uris_at_once_do_not_pass_the_bound() {
     let test = TestDb::new(MIGRATIONS);
     let app = user_with(&test, "hash");
     for n in 1..MOST_URIS {
-        assert!(write(&test, |conn| add_uri(conn, &app, &format!("https://a.example/{n}"), deed())));
+        let uri = format!("https://a.example/{n}");
+        assert_eq!(write(&test, |conn| add_uri(conn, &app, &uri, deed())), Change::Done);
     }
     let add = |uri| {
         let app = &app;
         move |conn: &mut DbConn| add_uri(conn, app, uri, deed()).unwrap()
     };
-    assert_eq!(meet(&test.db, add("https://b.example/"), add("https://c.example/")), (true, false));
+    assert_eq!(
+        meet(&test.db, add("https://b.example/"), add("https://c.example/")),
+        (Change::Done, Change::Full)
+    );
     assert_eq!(write(&test, |conn| uris_of(conn, &app)).len(), MOST_URIS);
+}
+
+/// Who looked the holder up before it was removed is told so, and nothing is left of the wish.
+#[test]
+fn nothing_is_given_to_a_holder_that_is_being_removed() {
+    let wishes: [fn(&mut DbConn, &str, &str) -> Change; 4] = [
+        |conn, id, _| grant(conn, id, "a->b", deed()).unwrap(),
+        |conn, id, other| join_role(conn, id, other, deed()).unwrap(),
+        |conn, id, other| join_role(conn, other, id, deed()).unwrap(),
+        |conn, id, _| add_uri(conn, id, "https://a.example/", deed()).unwrap(),
+    ];
+    for wish in wishes {
+        let test = TestDb::new(MIGRATIONS);
+        let (ada, other) = (user_with(&test, "hash"), role(&test, 1));
+        let remove = |conn: &mut DbConn| delete_holder(conn, &ada, deed()).unwrap();
+        let (is_removed, change) = meet(&test.db, remove, |conn| wish(conn, &ada, &other));
+        assert_eq!((is_removed, change), (true, Change::Gone));
+    }
 }
