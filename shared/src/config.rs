@@ -3,6 +3,7 @@
 //! One file serves the whole product. [`Common`] holds what several services read; each service owns one section
 //! of its own and reads it with [`Source::section`]. A key nobody knows stops the start and names file and key.
 
+mod address;
 mod common;
 mod described;
 mod origin;
@@ -19,6 +20,7 @@ use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use variables::Variables;
 
+pub use address::is_base_url;
 pub use common::{Auth, AuthMode, Common};
 pub use described::without_login;
 pub use origin::is_origin;

@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use shared::config::{ConfigError, list_or_commas, without_login};
+use shared::config::{ConfigError, is_base_url, list_or_commas, without_login};
 use shared::server::Listen;
 
 use crate::engine::Retry;
@@ -135,17 +134,6 @@ impl Config {
 /// One text with commas, however the list is given.
 fn commas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     list_or_commas(deserializer).map(|list| list.join(","))
-}
-
-/// Whether paths can be put behind it. A login in it would show in `config print` and in logs.
-pub(crate) fn is_base_url(text: &str) -> bool {
-    let is_base = |url: Url| {
-        let is_http = matches!(url.scheme(), "http" | "https");
-        let has_login = !url.username().is_empty() || url.password().is_some();
-        is_http && !has_login && url.host_str().is_some() && url.query().is_none() && url.fragment().is_none()
-    };
-    // The parser mends blanks around and single slashes; what was meant then is anybody's guess.
-    text.contains("://") && Url::parse(text).is_ok_and(is_base)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use shared::config::is_base_url;
 use shared::yaml::{self, Error, Node};
 
-use crate::config::is_base_url;
 use crate::pipeline::{self, Handlers, Pipelines};
 use crate::timex::Expression;
 use crate::triggers::{self, Triggers};
