@@ -1,5 +1,5 @@
 //! What two services already use and no API owns: the database door, group commit, configuration loading, server start and
-//! stop, connections to AMQP brokers, logging, health and metrics, signed identity, secrets, the clock, and small readers
+//! stop, server-sent events, connections to AMQP brokers, logging, health and metrics, signed identity, secrets, the clock, and small readers
 //! (globs, YAML with line numbers, ISO 8601 times, time expressions, the header `Accept`, `StackTach`'s query strings,
 //! parts of URLs).
 //!
@@ -24,6 +24,7 @@ pub mod permission;
 pub mod process;
 pub mod secrets;
 pub mod server;
+pub mod sse;
 pub mod stacktach;
 pub mod stop;
 #[cfg(feature = "testing")]

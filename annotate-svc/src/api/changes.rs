@@ -11,6 +11,7 @@ use actix_web::web::{Bytes, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use shared::connection::Connection;
+use shared::sse;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::SendTimeoutError};
@@ -52,14 +53,7 @@ async fn follow_changes(
             connection.inspect(Connection::cut_off);
         }
     });
-    let body = stream::unfold(body, |mut body| async move {
-        body.recv().await.map(|text| (Ok::<_, actix_web::Error>(text), body))
-    });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("cache-control", "no-store"))
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(body))
+    Ok(sse::answer(stream::unfold(body, async |mut body| Some((body.recv().await?, body)))))
 }
 
 /// The listener let an event wait for too long.

@@ -11,13 +11,13 @@ use crate::store::{self, Run, RunMessage};
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::stream;
 use serde_json::{Map, Value, json};
 use shared::connection::Connection;
 use shared::datetime::{from_micros, iso};
 use shared::db::Db;
 use shared::identity::Principal;
-use std::convert::Infallible;
+use shared::sse;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -84,7 +84,7 @@ async fn create_run(call: Call, payload: Payload, parts: Data<Parts>) -> Result<
             connection.inspect(Connection::cut_off);
         }
     });
-    let mut answer = events(stream::unfold(receiver, async |mut receiver: mpsc::Receiver<Bytes>| {
+    let mut answer = sse::answer(stream::unfold(receiver, async |mut receiver: mpsc::Receiver<Bytes>| {
         Some((receiver.recv().await?, receiver))
     }));
     if let Ok(run) = header::HeaderValue::from_str(&run) {
@@ -97,15 +97,6 @@ fn number(query: &Query, name: &str) -> Result<Option<u64>, Error> {
     let parse =
         |text: &str| text.parse().map_err(|_odd| Error::Invalid(format!("{name} is no whole number")));
     query.get(name).map(parse).transpose()
-}
-
-/// An answer of server-sent events.
-fn events(body: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
-    let body = body.map(Ok::<_, Infallible>);
-    HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .streaming(Box::pin(body))
 }
 
 /// One event; its data is JSON without line breaks.
@@ -216,7 +207,7 @@ async fn replay_run(call: Call, db: Data<Db>) -> Result<HttpResponse, Error> {
         at: 0,
         page: Vec::new().into_iter(),
     };
-    Ok(events(stream::unfold(replay, async |mut replay: Replay| Some((replay.next().await?, replay)))))
+    Ok(sse::answer(stream::unfold(replay, async |mut replay: Replay| Some((replay.next().await?, replay)))))
 }
 
 /// A replay under way.

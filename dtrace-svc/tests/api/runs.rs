@@ -62,6 +62,8 @@ async fn a_run_over_http_is_config_ticks_output_and_end() {
     let answer =
         server.call("POST", &format!("/api/3/dtrace/{uuid}/runs")).json(&json!({"y": 2})).send().await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/event-stream"));
+    // A proxy that gathered them would pass ticks on in bursts.
+    assert_eq!((answer.header("cache-control"), answer.header("x-accel-buffering")), ("no-store", "no"));
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     let merged = json!({"x": 1, "y": 2, "servers": ["local"]});
     let mut config = merged.clone();
@@ -253,6 +255,7 @@ async fn a_recorded_run_can_be_replayed_summed_up_and_removed() {
     assert_eq!(run["summary"], json!([{"keys": ["a"], "value": {"count": 6, "p50": 7, "p90": 7, "p99": 7}}]));
     let replayed = server.call("GET", &format!("{path}/events")).send().await;
     assert_eq!(replayed.header("content-type"), "text/event-stream");
+    assert_eq!(replayed.header("x-accel-buffering"), "no");
     let told: Vec<_> =
         events(&streamed).into_iter().filter(|(name, _)| name == "tick" || name == "output").collect();
     assert_eq!(events(&replayed), told);

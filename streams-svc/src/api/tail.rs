@@ -8,6 +8,7 @@ use actix_web::web::{self, Bytes, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::ready;
 use futures_util::stream::{self, StreamExt};
+use shared::sse;
 use shared::stop::Stop;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -61,15 +62,8 @@ async fn follow_changes(req: HttpRequest, state: Data<State>) -> Result<HttpResp
         spoke: Instant::now(),
         _permit: permit,
     };
-    let changes = stream::unfold(tail, async |mut tail| {
-        let text = tail.next().await?;
-        Some((Ok::<_, Error>(Bytes::from(text)), tail))
-    });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header(("Cache-Control", "no-store"))
-        .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(stream::once(ready(Ok(begin))).chain(changes)))
+    let changes = stream::unfold(tail, async |mut tail| Some((Bytes::from(tail.next().await?), tail)));
+    Ok(sse::answer(stream::once(ready(begin)).chain(changes)))
 }
 
 impl Tail {
