@@ -1,4 +1,5 @@
-//! Real tracing, end to end, where bpftrace is there and may trace; otherwise these tests say so and pass.
+//! Real tracing, end to end, where bpftrace is there and may trace; elsewhere these tests say that they are skipped, and
+//! fail where `QUINTET_TEST_REQUIRE_BPFTRACE` is set.
 
 use crate::harness::{Server, eventually, fast, is_alive};
 use crate::socket::Socket;
@@ -8,6 +9,9 @@ use dtrace_svc::script::Dialect;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use tokio_util::task::TaskTracker;
+
+/// With `1`, what hinders bpftrace fails the tests that need it.
+const REQUIRED: &str = "QUINTET_TEST_REQUIRE_BPFTRACE";
 
 /// A service with the machine's bpftrace; `None`, with a word on why, where it cannot trace.
 async fn real() -> Option<Server> {
@@ -21,9 +25,19 @@ fn bpftrace() -> Bpftrace {
 
 fn usable(capability: &Capability) -> bool {
     if let Some(hindrance) = &capability.hindrance {
-        eprintln!("real tracing is not tested: {hindrance}");
+        skip(hindrance);
     }
     capability.hindrance.is_none()
+}
+
+/// Says that a test is skipped, where it may be.
+#[track_caller]
+fn skip(hindrance: &str) {
+    assert!(
+        std::env::var(REQUIRED).as_deref() != Ok("1"),
+        "bpftrace cannot trace here, but {REQUIRED} is set: {hindrance}"
+    );
+    eprintln!("SKIPPED, it needs bpftrace: {hindrance}");
 }
 
 async fn open(server: &Server, script: &str, start: Value) -> Socket {
@@ -67,7 +81,9 @@ async fn a_histogram_with_the_seeds_variables_counts_what_the_probe_fires() {
 async fn a_uprobe_with_a_filter_sees_the_calls_of_one_process_only() {
     let Some(server) = real().await else { return };
     let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6", "/usr/lib/libc.so.6"];
-    let Some(libc) = libc.into_iter().find(|path| std::path::Path::new(path).exists()) else { return };
+    let Some(libc) = libc.into_iter().find(|path| std::path::Path::new(path).exists()) else {
+        return skip("no libc where it usually is");
+    };
     let script = "uprobe:$libc$:malloc $filter$ { @calls[pid] = count(); }";
     let mut shell =
         Command::new("sh").arg("-c").arg("while :; do x=$(echo $x); sleep 0.01; done").spawn().unwrap();
