@@ -56,7 +56,6 @@ impl Record {
 
     /// Writes the first line of a run's audit log. Without it nothing may run.
     pub(super) async fn begin(&self, run: &Run) -> Result<(), String> {
-        let now = self.now();
         let row = store::Run {
             id: run.id.clone(),
             script: run.plan.uuid.clone(),
@@ -64,8 +63,7 @@ impl Record {
             subject: run.subject.replace('\0', ""),
             config: run.plan.record().to_string(),
             program: cut(&run.plan.script, MAX_PROGRAM),
-            started: now,
-            alive: now,
+            started: self.now(),
             ended: None,
             outcome: None,
             messages: None,
@@ -117,14 +115,13 @@ impl Record {
     /// One step; tells how many runs were ended or removed.
     async fn tend_once(&self, reach: &mut Option<Reach>) -> Result<usize, String> {
         let open: Vec<String> = self.open().iter().cloned().collect();
-        let (now, kept) = (self.now(), self.limits.max_runs_kept);
-        let reached = Reach::at(*reach, now);
+        let (reached, kept) = (Reach::at(*reach, self.now()), self.limits.max_runs_kept);
         let may_end = reached.is_steady();
         let (lost, removed) = self
             .db
             .write(move |conn| {
-                store::touch_runs(conn, &open, now)?;
-                let lost = if may_end { store::end_lost_runs(conn, now - LOST_AFTER, STEP)? } else { 0 };
+                store::touch_runs(conn, &open)?;
+                let lost = if may_end { store::end_lost_runs(conn, LOST_AFTER, STEP)? } else { 0 };
                 Ok::<_, StoreError>((lost, store::delete_old_runs(conn, kept, STEP)?))
             })
             .await
@@ -254,13 +251,14 @@ fn cut(text: &str, most: usize) -> String {
 mod tests {
     use super::*;
     use crate::engine::Encoded;
+    use crate::schema::runs;
     use chrono::{DateTime, TimeDelta, Utc};
+    use diesel::prelude::*;
     use serde_json::json;
     use shared::clock::{Clock, ManualClock};
     use shared::testing::TestDb;
 
-    /// A run that is open, and was last heard of at `alive`.
-    fn open_run(id: &str, alive: DateTime<Utc>) -> store::Run {
+    fn open_run(id: &str, started: DateTime<Utc>) -> store::Run {
         store::Run {
             id: id.to_owned(),
             script: "s".to_owned(),
@@ -268,8 +266,7 @@ mod tests {
             subject: "user:ada".to_owned(),
             config: "{}".to_owned(),
             program: String::new(),
-            started: alive.timestamp_micros(),
-            alive: alive.timestamp_micros(),
+            started: started.timestamp_micros(),
             ended: None,
             outcome: None,
             messages: None,
@@ -280,6 +277,16 @@ mod tests {
     async fn put_runs(db: &Db, runs: Vec<store::Run>) {
         let put = move |conn: &mut DbConn| runs.iter().try_for_each(|run| store::put_run(conn, run));
         db.write(put).await.unwrap();
+    }
+
+    /// Lets time pass since a run was last heard of.
+    async fn age(db: &Db, id: &'static str, by: TimeDelta) {
+        let by = by.num_microseconds().unwrap();
+        let aged = move |conn: &mut DbConn| {
+            let run = diesel::update(runs::table.find(id));
+            Ok::<_, StoreError>(run.set(runs::alive.eq(runs::alive - by)).execute(conn)?)
+        };
+        assert_eq!(db.write(aged).await.unwrap(), 1);
     }
 
     async fn outcome(db: &Db, id: &'static str) -> Option<String> {
@@ -295,19 +302,22 @@ mod tests {
         let record = Record::new(db.db.clone(), clock.clone(), RunLimits::default());
         let mut reach = None;
         // The database was away from everybody for six minutes.
+        for id in ["killed", "other"] {
+            age(&db.db, id, seconds(360)).await;
+        }
         for (at, ended) in [(360, 0), (420, 0), (479, 0)] {
             clock.set(start + seconds(at));
             assert_eq!(record.tend_once(&mut reach).await, Ok(ended), "{at}");
         }
         // The other service is back, too, a round later than this one.
-        let (ids, now) = (["other".to_owned()], clock.now().timestamp_micros());
-        db.db.write(move |conn| store::touch_runs(conn, &ids, now)).await.unwrap();
+        db.db.write(|conn| store::touch_runs(conn, &["other".to_owned()])).await.unwrap();
         // Two rounds have passed since 360.
         clock.set(start + seconds(480));
         assert_eq!(record.tend_once(&mut reach).await, Ok(1));
         assert_eq!(outcome(&db.db, "killed").await.as_deref(), Some("lost"));
         assert_eq!(outcome(&db.db, "other").await, None);
-        // 479 + 300 is the last moment of the other's time. Two rounds without the database begin the wait anew.
+        // Then nothing is heard of it any more. Two rounds without the database begin the wait anew.
+        age(&db.db, "other", seconds(301)).await;
         for (at, ended) in [(660, 0), (720, 0), (779, 0), (780, 1)] {
             clock.set(start + seconds(at));
             assert_eq!(record.tend_once(&mut reach).await, Ok(ended), "{at}");
@@ -320,7 +330,9 @@ mod tests {
         let db = TestDb::new(store::MIGRATIONS);
         let clock = ManualClock::at("2026-01-01T00:00:00Z".parse().unwrap());
         let (minutes, start) = (TimeDelta::minutes, clock.now());
-        put_runs(&db.db, vec![open_run("killed", start), open_run("living", start + minutes(4))]).await;
+        put_runs(&db.db, vec![open_run("killed", start), open_run("living", start)]).await;
+        age(&db.db, "killed", TimeDelta::seconds(301)).await;
+        age(&db.db, "living", minutes(4)).await;
         let record = Record::new(db.db.clone(), clock.clone(), RunLimits::default());
         let mut reach = None;
         for (at, ended) in [(6, 0), (7, 0), (8, 1)] {
@@ -329,6 +341,39 @@ mod tests {
         }
         assert_eq!(outcome(&db.db, "killed").await.as_deref(), Some("lost"));
         assert_eq!(outcome(&db.db, "living").await, None);
+    }
+
+    #[tokio::test]
+    async fn services_whose_clocks_differ_leave_each_others_runs_alone() {
+        let db = TestDb::new(store::MIGRATIONS);
+        let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut services = Vec::new();
+        for (id, ahead) in [("behind", 0), ("ahead", 6)] {
+            let clock = ManualClock::at(start + TimeDelta::minutes(ahead));
+            let record = Record::new(db.db.clone(), clock.clone(), RunLimits::default());
+            put_runs(&db.db, vec![open_run(id, clock.now())]).await;
+            record.open().insert(id.to_owned());
+            services.push((clock, record, None));
+        }
+        for _ in 0..6 {
+            for (clock, record, reach) in &mut services {
+                assert_eq!(record.tend_once(reach).await, Ok(0));
+                clock.advance(TimeDelta::minutes(1));
+            }
+        }
+        assert_eq!((outcome(&db.db, "behind").await, outcome(&db.db, "ahead").await), (None, None));
+    }
+
+    #[tokio::test]
+    async fn a_lost_run_does_not_end_before_it_started() {
+        let db = TestDb::new(store::MIGRATIONS);
+        // By the clock of a service that is far ahead of the database's.
+        let started = "2200-01-01T00:00:00Z".parse().unwrap();
+        put_runs(&db.db, vec![open_run("killed", started)]).await;
+        age(&db.db, "killed", TimeDelta::seconds(301)).await;
+        assert_eq!(db.db.write(|conn| store::end_lost_runs(conn, LOST_AFTER, STEP)).await.unwrap(), 1);
+        let run = db.db.read(|conn| store::find_run(conn, "s", "killed")).await.unwrap();
+        assert_eq!(run.ended, Some(started.timestamp_micros()));
     }
 
     #[tokio::test]

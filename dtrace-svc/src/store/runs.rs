@@ -2,8 +2,10 @@
 
 use super::StoreError;
 use crate::schema::{run_messages, runs};
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use shared::db::DbConn;
+use diesel::sql_types::BigInt;
+use shared::db::{DbConn, present};
 
 /// How a run ended of which its service told nothing more.
 const LOST: &str = "lost";
@@ -26,8 +28,6 @@ pub struct Run {
     pub program: String,
     /// Microseconds since 1970.
     pub started: i64,
-    /// When its service last said that it goes on, in microseconds since 1970.
-    pub alive: i64,
     /// Microseconds since 1970; `None` while it goes on.
     pub ended: Option<i64>,
     /// How it ended: one word, and a text for failures.
@@ -54,12 +54,13 @@ pub struct RunMessage {
     pub body: String,
 }
 
-/// Stores a run that begins.
+/// Stores a run that begins, and that it goes on.
 ///
 /// # Errors
 /// When the database fails.
 pub fn put_run(conn: &mut DbConn, run: &Run) -> Result<(), StoreError> {
-    diesel::insert_into(runs::table).values(run).execute(conn)?;
+    let alive = runs::alive.eq(sql::<BigInt>(present(conn)));
+    diesel::insert_into(runs::table).values((run, alive)).execute(conn)?;
     Ok(())
 }
 
@@ -73,32 +74,37 @@ pub fn end_run(conn: &mut DbConn, id: &str, ended: i64, outcome: &str) -> Result
     Ok(())
 }
 
-/// Notes that runs still go on.
+/// Notes that runs still go on, by the database's clock: services on other machines compare it.
 ///
 /// # Errors
 /// When the database fails.
-pub fn touch_runs(conn: &mut DbConn, ids: &[String], now: i64) -> Result<(), StoreError> {
-    diesel::update(runs::table.filter(runs::id.eq_any(ids))).set(runs::alive.eq(now)).execute(conn)?;
+pub fn touch_runs(conn: &mut DbConn, ids: &[String]) -> Result<(), StoreError> {
+    let alive = runs::alive.eq(sql::<BigInt>(present(conn)));
+    diesel::update(runs::table.filter(runs::id.eq_any(ids))).set(alive).execute(conn)?;
     Ok(())
 }
 
-/// Ends the runs of which nothing was heard since `before`, with what was recorded of them: their service was killed.
-/// Tells how many; at most `step`.
+/// Ends the runs of which nothing was heard for `silence` microseconds, with what was recorded of them: their service was
+/// killed. Tells how many; at most `step`.
 ///
 /// # Errors
 /// When the database fails.
-pub fn end_lost_runs(conn: &mut DbConn, before: i64, step: i64) -> Result<usize, StoreError> {
+pub fn end_lost_runs(conn: &mut DbConn, silence: i64, step: i64) -> Result<usize, StoreError> {
     conn.transaction(|conn| {
+        let present: i64 = diesel::select(sql::<BigInt>(present(conn))).get_result(conn)?;
+        let before = present - silence;
         let is_lost = runs::ended.is_null().and(runs::alive.lt(before));
-        let lost = runs::table.filter(is_lost).select((runs::id, runs::alive));
+        let lost = runs::table.filter(is_lost).select((runs::id, runs::started, runs::alive));
         // In one order, so that two replicas that do it at once wait for each other only one way.
-        let lost: Vec<(String, i64)> = lost.order((runs::alive, runs::id)).limit(step).load(conn)?;
+        let lost: Vec<(String, i64, i64)> = lost.order((runs::alive, runs::id)).limit(step).load(conn)?;
         let mut ended = 0;
-        for (id, alive) in &lost {
+        for (id, started, alive) in &lost {
             let recorded: i64 =
                 run_messages::table.filter(run_messages::run.eq(id)).count().get_result(conn)?;
             let messages = (recorded > 0).then_some(recorded);
-            let end = (runs::ended.eq(alive), runs::outcome.eq(LOST), runs::messages.eq(messages));
+            // When it started, a clock said that may be ahead of the database's.
+            let end =
+                (runs::ended.eq(alive.max(started)), runs::outcome.eq(LOST), runs::messages.eq(messages));
             // Meanwhile somebody else may have ended it, its own service after all.
             ended += diesel::update(runs::table.find(id).filter(is_lost)).set(end).execute(conn)?;
         }

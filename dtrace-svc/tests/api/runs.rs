@@ -2,6 +2,7 @@
 
 use crate::harness::{Answer, ERLANG, Server, faked, fast};
 use chrono::{DateTime, Utc};
+use diesel::RunQueryDsl;
 use dtrace_svc::config::{Config, RunLimits};
 use dtrace_svc::engine::RemoteServer;
 use dtrace_svc::executor::Setting;
@@ -315,7 +316,6 @@ async fn a_run_whose_service_was_killed_ends_when_it_was_last_heard_of_with_what
         config: "{}".to_owned(),
         program: String::new(),
         started: micros(0),
-        alive: micros(0),
         ended: None,
         outcome: None,
         messages: None,
@@ -331,12 +331,13 @@ async fn a_run_whose_service_was_killed_ends_when_it_was_last_heard_of_with_what
                 RunMessage { run: "killed".to_owned(), number, at: number, event: "tick".to_owned(), body };
             store::put_message(conn, &message)?;
         }
-        store::touch_runs(conn, &["killed".to_owned()], micros(1))?;
-        store::touch_runs(conn, &["living".to_owned()], micros(6))
+        let heard = format!("UPDATE runs SET alive = {} WHERE id = 'killed'", micros(1));
+        diesel::sql_query(heard).execute(conn)?;
+        store::touch_runs(conn, &["living".to_owned()])
     };
     server.db.db.write(write).await.unwrap();
-    // Another replica, at 00:06:30, ends what was silent for five minutes (`engine/record.rs` says when it may).
-    let end = move |conn: &mut DbConn| store::end_lost_runs(conn, micros(1) + 30_000_000, 200);
+    // Another replica ends what was silent for five minutes (`engine/record.rs` says when it may).
+    let end = |conn: &mut DbConn| store::end_lost_runs(conn, 300_000_000, 200);
     assert_eq!(server.db.db.write(end).await.unwrap(), 1);
     let run = written(&server, &format!("{path}/killed")).await;
     assert_eq!(

@@ -13,6 +13,7 @@ mod migrate;
 mod order;
 mod piece;
 mod pool;
+mod present;
 mod sql;
 mod statement;
 
@@ -26,6 +27,7 @@ pub use manager::Target;
 pub use migrate::Migrations;
 pub use order::{OPEN, Place, WRITING, continue_numbers, continue_order};
 pub use piece::{Piece, load_piece};
+pub use present::present;
 pub use sql::{Bind, Sql, Typed};
 pub use statement::{And, Statement, statement};
 

@@ -6,9 +6,9 @@ use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, QueryableByName};
 use shared::datetime::{from_micros, to_micros};
-use shared::db::{DbConn, DbError, Place, Sql};
+use shared::db::{DbConn, DbError, Place, Sql, present};
 
-use super::replica::{alive, present};
+use super::replica::alive;
 
 /// Partitions on PostgreSQL: so many replicas can share the work. SQLite has one writer.
 const POSTGRES_PARTITIONS: i64 = 4;

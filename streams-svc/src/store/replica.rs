@@ -2,7 +2,7 @@
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{Connection, QueryableByName};
-use shared::db::{DbConn, DbError, Sql};
+use shared::db::{DbConn, DbError, Sql, present};
 
 /// A process that works on these tables.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -67,14 +67,6 @@ pub fn put_replica(conn: &mut DbConn, replica: &ReplicaRow, silence: i64) -> Res
     let mut sql = Sql::new("UPDATE definitions SET generation = generation + 1, digest = ");
     sql.bind(replica.digest.as_str()).push(" WHERE digest NOT IN (SELECT digest FROM replicas)");
     sql.run(conn).map(|_count| ())
-}
-
-/// The present, in microseconds since 1970, by the database's clock: those of the replicas may differ.
-pub(super) fn present(conn: &DbConn) -> &'static str {
-    match conn {
-        DbConn::Postgres(_) => "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
-        DbConn::Sqlite(_) => "CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)",
-    }
 }
 
 /// The bounds, for `BETWEEN`, in which whoever lives was last seen. Nobody was seen after the present, unless the clock

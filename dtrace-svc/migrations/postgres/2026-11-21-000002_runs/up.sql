@@ -10,7 +10,7 @@ CREATE TABLE runs (
     program TEXT NOT NULL,
     -- Microseconds since 1970.
     started BIGINT NOT NULL,
-    -- When its service last said that it goes on; a run that was left behind is told by it.
+    -- When its service last said that it goes on, by the database's clock; a run that was left behind is told by it.
     alive BIGINT NOT NULL,
     ended BIGINT,
     outcome TEXT,
