@@ -4,7 +4,7 @@
 use super::stream::Parts;
 use crate::engine::Ending;
 use crate::error::Error;
-use crate::executor::{Diagnostic, Event, Executor, Exit, Job, MAX_EVENT, SUBJECT, Tracing};
+use crate::executor::{Event, Executor, Exit, Job, MAX_EVENT, SUBJECT, Tracing};
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
@@ -14,21 +14,7 @@ use std::convert::Infallible;
 
 /// The routes for other services.
 pub(crate) fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(web::resource("/internal/runs").post(create_run))
-        .service(web::resource("/internal/checks").post(check))
-        .service(web::resource("/internal/capability").get(capability));
-}
-
-/// The job of a request by another service.
-async fn job(who: &Principal, req: &HttpRequest, payload: Payload, parts: &Parts) -> Result<Job, Error> {
-    permit(who)?;
-    // A job holds a script, escaped once more.
-    let bytes = shared::body::read(req, payload, parts.config.max_script_bytes * 2).await?;
-    serde_json::from_slice(&bytes).map_err(|cause| Error::Invalid(format!("no job: {cause}")))
-}
-
-fn permit(who: &Principal) -> Result<(), Error> {
-    if who.subject == SUBJECT { Ok(()) } else { Err(Error::Forbidden("internal".into())) }
+    cfg.service(web::resource("/internal/runs").post(create_run));
 }
 
 /// `POST /internal/runs`: runs a job here and streams its events, one JSON object a line. 422 with the diagnostic when
@@ -39,14 +25,20 @@ async fn create_run(
     payload: Payload,
     parts: Data<Parts>,
 ) -> Result<HttpResponse, Error> {
-    let job = job(&who, &req, payload, &parts).await?;
+    if who.subject != SUBJECT {
+        return Err(Error::Forbidden("internal".into()));
+    }
+    // A job holds a script, escaped once more.
+    let bytes = shared::body::read(&req, payload, parts.config.max_script_bytes * 2).await?;
+    let job: Job =
+        serde_json::from_slice(&bytes).map_err(|cause| Error::Invalid(format!("no job: {cause}")))?;
     log::info!(target: "audit", subject = job.subject; "{} runs a script here for another server", job.subject);
     match parts.runs.fleet().local().start(job).await {
         Ok(tracing) => {
             let body = stream::unfold(Some((tracing, parts.draining.clone())), next_line);
             Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(Box::pin(body)))
         }
-        Err(refused) => Ok(refusal(&refused)),
+        Err(refused) => Ok(HttpResponse::UnprocessableEntity().json(refused)),
     }
 }
 
@@ -67,28 +59,4 @@ async fn next_line(rest: Rest) -> Option<(Result<Bytes, Infallible>, Rest)> {
     line.push(b'\n');
     let rest = (!matches!(event, Event::Exit(_))).then_some((tracing, draining));
     Some((Ok(Bytes::from(line)), rest))
-}
-
-/// `POST /internal/checks`: compiles a job's script.
-async fn check(
-    req: HttpRequest,
-    who: Principal,
-    payload: Payload,
-    parts: Data<Parts>,
-) -> Result<HttpResponse, Error> {
-    let job = job(&who, &req, payload, &parts).await?;
-    match parts.runs.fleet().local().check(&job.script, job.dialect).await {
-        Ok(()) => Ok(HttpResponse::Ok().finish()),
-        Err(refused) => Ok(refusal(&refused)),
-    }
-}
-
-/// `GET /internal/capability`: what this machine can trace.
-async fn capability(who: Principal, parts: Data<Parts>) -> Result<HttpResponse, Error> {
-    permit(&who)?;
-    Ok(HttpResponse::Ok().json(parts.runs.fleet().local().probe().await))
-}
-
-fn refusal(refused: &Diagnostic) -> HttpResponse {
-    HttpResponse::UnprocessableEntity().json(refused)
 }

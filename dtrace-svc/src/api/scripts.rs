@@ -4,7 +4,6 @@ use super::call::{self, Call};
 use super::{Parts, list, serve};
 use crate::config::Config;
 use crate::error::Error;
-use crate::executor::Executor;
 use crate::model::{Change, Draft, Fields, Refused, Script, is_script_id};
 use crate::script::fill;
 use crate::store;

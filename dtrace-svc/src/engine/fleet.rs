@@ -42,7 +42,7 @@ impl Fleet {
         Self { servers, local, homes }
     }
 
-    /// This machine's executors.
+    /// This machine's tracers.
     #[must_use]
     pub fn local(&self) -> &Arc<Local> {
         &self.local

@@ -1,6 +1,6 @@
-//! This machine's executors behind one door: which of them runs a script.
+//! This machine's tracers behind one door: which of them runs a script.
 
-use super::{Bpftrace, Capability, Diagnostic, Dtrace, Executor, Job, Limits, Simulated, Tracing};
+use super::{Bpftrace, Capability, Diagnostic, Dtrace, Executor, Job, Limits, Simulated, Tracer, Tracing};
 use crate::script::{Dialect, guard, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub enum Setting {
     Remote,
 }
 
-/// This machine's executors.
+/// This machine's tracers.
 pub struct Local {
     setting: Setting,
     bpftrace: Bpftrace,
@@ -76,7 +76,24 @@ impl Local {
 
     /// What this machine could trace when it was first asked; asking starts a tracer.
     pub async fn probed(&self) -> &Capability {
-        self.capability.get_or_init(|| self.probe()).await
+        let probe = async || match self.setting {
+            Setting::Simulated => self.simulated.probe().await,
+            Setting::Dtrace => self.dtrace.probe().await,
+            Setting::Auto if self.has_dtrace().await => self.dtrace.probe().await,
+            Setting::Auto | Setting::Bpftrace | Setting::Remote => self.bpftrace.probe().await,
+        };
+        self.capability.get_or_init(probe).await
+    }
+
+    /// Compiles a script without running it.
+    ///
+    /// # Errors
+    /// What the tracer says, or why there is none to ask.
+    pub async fn check(&self, script: &str, dialect: Dialect) -> Result<(), Diagnostic> {
+        self.refuse(script, dialect).await?;
+        // At a start the tracer does this.
+        scan(script, dialect)?;
+        self.tracer(dialect).check(script).await.map_err(|refused| self.explain(refused, script))
     }
 
     /// The tracer of scripts that name none, or the programs that are not there. bpftrace is not started for this.
@@ -101,7 +118,7 @@ impl Local {
         *self.has_dtrace.get_or_init(async || self.dtrace.probe().await.hindrance.is_none()).await
     }
 
-    fn executor(&self, dialect: Dialect) -> &dyn Executor {
+    fn tracer(&self, dialect: Dialect) -> &dyn Tracer {
         match (self.setting, dialect) {
             (Setting::Simulated, _) => &self.simulated,
             (_, Dialect::D) => &self.dtrace,
@@ -141,42 +158,11 @@ impl Local {
 }
 
 impl Executor for Local {
-    fn name(&self) -> &'static str {
-        match self.setting {
-            Setting::Simulated => self.simulated.name(),
-            Setting::Dtrace => self.dtrace.name(),
-            Setting::Auto | Setting::Bpftrace | Setting::Remote => self.bpftrace.name(),
-        }
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Capability> {
-        async {
-            match self.setting {
-                Setting::Simulated => self.simulated.probe().await,
-                Setting::Dtrace => self.dtrace.probe().await,
-                Setting::Auto if self.has_dtrace().await => self.dtrace.probe().await,
-                Setting::Auto | Setting::Bpftrace | Setting::Remote => self.bpftrace.probe().await,
-            }
-        }
-        .boxed()
-    }
-
-    fn check<'a>(&'a self, script: &'a str, dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
-        async move {
-            self.refuse(script, dialect).await?;
-            // At a start the tracer's own executor does this.
-            scan(script, dialect)?;
-            let checked = self.executor(dialect).check(script, dialect).await;
-            checked.map_err(|refused| self.explain(refused, script))
-        }
-        .boxed()
-    }
-
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
         async move {
             self.refuse(&job.script, job.dialect).await?;
             let script = job.script.clone();
-            let started = self.executor(job.dialect).start(job).await;
+            let started = self.tracer(job.dialect).start(job).await;
             started.map_err(|refused| self.explain(refused, &script))
         }
         .boxed()

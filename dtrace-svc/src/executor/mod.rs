@@ -1,4 +1,4 @@
-//! What runs scripts: one trait, and its four kinds. An executor knows nothing of listeners, users or the store.
+//! What runs scripts: this machine with its tracers, and others. An executor knows nothing of listeners, users or the store.
 //!
 //! | file | what |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `bpftrace`, `dtrace` | the two real tracers: the completed script in, their output read |
 //! | `simulated` | figures made from a seed, for tests and for trying things out |
 //! | `remote` | the same service on another machine |
-//! | `local` | this machine's executors behind one door |
+//! | `local` | this machine's tracers behind one door |
 
 mod bpftrace;
 mod dtrace;
@@ -31,19 +31,22 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
 
-/// Something that can run scripts.
+/// A server of a run.
 pub trait Executor: Send + Sync {
-    /// `bpftrace`, `dtrace`, `simulated` or `remote`.
+    /// Starts a run; comes back when the tracer traces, or says why it does not.
+    fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>>;
+}
+
+/// A tracer of this machine.
+pub trait Tracer: Executor {
+    /// `bpftrace`, `dtrace` or `simulated`.
     fn name(&self) -> &'static str;
 
     /// Whether it is there and may trace.
     fn probe(&self) -> BoxFuture<'_, Capability>;
 
     /// Compiles a script without running it.
-    fn check<'a>(&'a self, script: &'a str, dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>>;
-
-    /// Starts a run; comes back when the tracer traces, or says why it does not.
-    fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>>;
+    fn check<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<(), Diagnostic>>;
 }
 
 /// A script to run, filled in.
@@ -59,29 +62,27 @@ pub struct Job {
     pub subject: String,
 }
 
-/// What an executor can do.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+/// What a tracer can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capability {
-    /// Which executor.
-    pub executor: String,
+    /// Which tracer.
+    pub tracer: &'static str,
     /// What it says of itself.
     pub version: String,
     /// Why it cannot trace; `None` when it can.
     pub hindrance: Option<String>,
-    /// Kinds of probes that work here, as far as that can be told without trying each.
-    pub probes: Vec<String>,
 }
 
 impl Capability {
     /// The tracer with its version, or with what hinders it.
     #[must_use]
     pub fn described(&self) -> String {
-        let Self { executor, version, hindrance, .. } = self;
+        let Self { tracer, version, hindrance } = self;
         match hindrance {
-            Some(hindrance) => format!("{executor}: {hindrance}"),
+            Some(hindrance) => format!("{tracer}: {hindrance}"),
             // bpftrace and DTrace name themselves before their number.
-            None if version.starts_with(executor) => version.clone(),
-            None => format!("{executor} {version}").trim_end().to_owned(),
+            None if version.starts_with(tracer) => version.clone(),
+            None => format!("{tracer} {version}").trim_end().to_owned(),
         }
     }
 }
@@ -294,10 +295,9 @@ mod tests {
 
     #[test]
     fn a_tracer_is_named_once() {
-        let described = |executor: &str, version: &str, hindrance: Option<&str>| {
+        let described = |tracer, version: &str, hindrance: Option<&str>| {
             let hindrance = hindrance.map(str::to_owned);
-            let (executor, version) = (executor.to_owned(), version.to_owned());
-            Capability { executor, version, hindrance, probes: Vec::new() }.described()
+            Capability { tracer, version: version.to_owned(), hindrance }.described()
         };
         assert_eq!(described("bpftrace", "bpftrace v0.17.0", None), "bpftrace v0.17.0");
         assert_eq!(described("dtrace", "dtrace: Sun D 1.13", None), "dtrace: Sun D 1.13");

@@ -1,11 +1,10 @@
 //! Another DTrace service as a server of a run: its internal route starts the run there and streams its events, one
 //! JSON object a line. Closing the connection stops it.
 
-use super::{Capability, Diagnostic, EVENTS, Event, Executor, Exit, Job, MAX_EVENT, Tracing};
-use crate::script::Dialect;
+use super::{Diagnostic, EVENTS, Event, Executor, Exit, Job, MAX_EVENT, Tracing};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use shared::clock::SharedClock;
 use shared::identity::{self, IdentityKey, Principal};
 use std::time::Duration;
@@ -36,15 +35,13 @@ impl Remote {
         Self { url: url.trim_end_matches('/').to_owned(), client, key, clock }
     }
 
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+    /// Sends a job.
+    async fn send(&self, job: &Job) -> Result<Response, Diagnostic> {
         let principal = Principal { subject: SUBJECT.into(), ..Principal::default() };
-        request.header(identity::HEADER, self.key.sign(&principal, self.clock.now()))
-    }
-
-    /// Sends a job to one of the internal routes.
-    async fn send(&self, path: &str, job: &Job) -> Result<Response, Diagnostic> {
-        let request = self.signed(self.client.post(format!("{}{path}", self.url))).json(job);
-        let answer = tokio::time::timeout(PATIENCE, request.send()).await;
+        let identity = self.key.sign(&principal, self.clock.now());
+        let request = self.client.post(format!("{}/internal/runs", self.url)).json(job);
+        let request = request.header(identity::HEADER, identity).send();
+        let answer = tokio::time::timeout(PATIENCE, request).await;
         let answer = answer.map_err(|_elapsed| Diagnostic::temporary("the server did not answer in time"))?;
         let answer = answer
             .map_err(|cause| Diagnostic::temporary(format!("the server cannot be reached: {cause}")))?;
@@ -60,40 +57,9 @@ impl Remote {
 }
 
 impl Executor for Remote {
-    fn name(&self) -> &'static str {
-        "remote"
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Capability> {
-        async {
-            let failed = |cause: String| Capability {
-                executor: self.name().into(),
-                version: String::new(),
-                hindrance: Some(cause),
-                probes: Vec::new(),
-            };
-            let request = self.signed(self.client.get(format!("{}/internal/capability", self.url)));
-            match tokio::time::timeout(PATIENCE, request.send()).await {
-                Ok(Ok(answer)) => answer.json().await.unwrap_or_else(|cause| failed(cause.to_string())),
-                Ok(Err(cause)) => failed(cause.to_string()),
-                Err(_elapsed) => failed("no answer in time".into()),
-            }
-        }
-        .boxed()
-    }
-
-    fn check<'a>(&'a self, script: &'a str, dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
-        async move {
-            let job =
-                Job { script: script.to_owned(), dialect, interval_millis: 1000, subject: SUBJECT.into() };
-            self.send("/internal/checks", &job).await.map(|_answer| ())
-        }
-        .boxed()
-    }
-
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
         async move {
-            let answer = self.send("/internal/runs", &job).await?;
+            let answer = self.send(&job).await?;
             let (sender, receiver) = mpsc::channel(EVENTS);
             let stop = CancellationToken::new();
             let stopped = stop.clone();

@@ -3,8 +3,8 @@
 //!
 //! Time comes from the clock alone, so a clock that is moved by hand drives it.
 
-use super::{Bucket, Capability, Diagnostic, EVENTS, Event, Executor, Job, Reading, Sample, Tracing};
-use crate::script::{Aggregation, Dialect, Kind, scan};
+use super::{Bucket, Capability, Diagnostic, EVENTS, Event, Executor, Job, Reading, Sample, Tracer, Tracing};
+use crate::script::{Aggregation, Kind, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use shared::clock::SharedClock;
 use std::time::Duration;
@@ -34,23 +34,18 @@ impl Simulated {
     }
 }
 
-impl Executor for Simulated {
+impl Tracer for Simulated {
     fn name(&self) -> &'static str {
         "simulated"
     }
 
     fn probe(&self) -> BoxFuture<'_, Capability> {
-        let capability = Capability {
-            executor: self.name().into(),
-            version: String::new(),
-            hindrance: None,
-            probes: vec!["every probe; the figures are made up".into()],
-        };
+        let capability = Capability { tracer: self.name(), version: String::new(), hindrance: None };
         std::future::ready(capability).boxed()
     }
 
     /// Braces that do not close are all that it refuses.
-    fn check<'a>(&'a self, script: &'a str, _dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
+    fn check<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<(), Diagnostic>> {
         let (open, close) = (script.matches('{').count(), script.matches('}').count());
         let verdict = match open == close {
             true => Ok(()),
@@ -58,10 +53,12 @@ impl Executor for Simulated {
         };
         std::future::ready(verdict).boxed()
     }
+}
 
+impl Executor for Simulated {
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
         async move {
-            self.check(&job.script, job.dialect).await?;
+            self.check(&job.script).await?;
             let (sender, receiver) = mpsc::channel(EVENTS);
             let stop = CancellationToken::new();
             let interval = i64::try_from(job.interval_millis).unwrap_or(1000).max(1);
@@ -177,6 +174,7 @@ fn hash(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::Dialect;
     use shared::clock::ManualClock;
 
     fn job(script: &str) -> Job {

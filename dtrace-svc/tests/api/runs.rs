@@ -442,19 +442,13 @@ async fn a_remote_server_that_cannot_be_reached_is_skipped_and_the_refusal_of_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn internal_routes_answer_services_only() {
+async fn only_services_are_answered_on_the_internal_route() {
     let server = Server::simulated();
     let job = json!({"script": "BEGIN {}", "dialect": "d", "interval_millis": 100, "subject": "x"});
-    for (method, path) in
-        [("POST", "/internal/runs"), ("POST", "/internal/checks"), ("GET", "/internal/capability")]
-    {
-        assert_eq!(server.call(method, path).json(&job).send().await.status, 403, "{path}");
-    }
+    assert_eq!(server.call("POST", "/internal/runs").json(&job).send().await.status, 403);
     let service = server.identity_of("service:dtrace", &[]);
-    let call = server.call_with(&service, "GET", "/internal/capability");
-    assert_eq!(call.send().await.json()["executor"], json!("simulated"));
     assert_eq!(server.call_with(&service, "POST", "/internal/runs").body("{").send().await.status, 400);
-    assert_eq!(server.call_with(&service, "POST", "/internal/checks").json(&job).send().await.status, 200);
+    assert_eq!(server.call_with(&service, "POST", "/internal/runs").json(&job).begin().await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

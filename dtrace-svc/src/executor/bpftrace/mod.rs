@@ -3,11 +3,11 @@
 mod output;
 
 use super::process::{self, Limits, Program};
-use super::{Capability, Diagnostic, Executor, Exit, Job, Name, Tracing};
+use super::{Capability, Diagnostic, Executor, Exit, Job, Name, Tracer, Tracing};
 use crate::script::{Dialect, Scan, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use output::Output;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
@@ -49,19 +49,14 @@ impl Bpftrace {
     }
 }
 
-impl Executor for Bpftrace {
+impl Tracer for Bpftrace {
     fn name(&self) -> &'static str {
         NAME.tracer
     }
 
     fn probe(&self) -> BoxFuture<'_, Capability> {
         async {
-            let mut capability = Capability {
-                executor: self.name().into(),
-                version: String::new(),
-                hindrance: None,
-                probes: probes(Path::new("/sys/kernel/tracing/available_events").exists()),
-            };
+            let mut capability = Capability { tracer: self.name(), version: String::new(), hindrance: None };
             if let Some(missing) = self.missing() {
                 capability.hindrance = Some(missing);
                 return capability;
@@ -81,7 +76,7 @@ impl Executor for Bpftrace {
         .boxed()
     }
 
-    fn check<'a>(&'a self, script: &'a str, _dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
+    fn check<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<(), Diagnostic>> {
         async {
             let compiled = self.with(&["-d", "-"]).finish(script.to_owned(), PATIENCE).await;
             match compiled.map_err(|cause| NAME.unstarted(&self.program, &cause))? {
@@ -91,7 +86,9 @@ impl Executor for Bpftrace {
         }
         .boxed()
     }
+}
 
+impl Executor for Bpftrace {
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
         async move {
             let scan = scan(&job.script, Dialect::Bpftrace)?;
@@ -129,13 +126,6 @@ fn refusal(exit: &Exit) -> Diagnostic {
     let mut numbers =
         place.into_iter().flat_map(|place| place.split([':', '-'])).map(|part| part.trim().parse().ok());
     Diagnostic { line: numbers.next().flatten(), column: numbers.next().flatten(), ..Diagnostic::new(text) }
-}
-
-fn probes(has_tracing_directory: bool) -> Vec<String> {
-    let always = ["BEGIN", "END", "interval", "profile", "software", "uprobe", "usdt"];
-    let with_directory = ["kprobe", "tracepoint"];
-    let further = with_directory.into_iter().filter(|_| has_tracing_directory);
-    always.into_iter().chain(further).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 mod table;
 
 use super::process::{self, Limits, Program};
-use super::{Capability, Diagnostic, Executor, Exit, Job, Name, Tracing};
+use super::{Capability, Diagnostic, Executor, Exit, Job, Name, Tracer, Tracing};
 use crate::script::{Dialect, Scan, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::path::PathBuf;
@@ -52,19 +52,14 @@ impl Dtrace {
     }
 }
 
-impl Executor for Dtrace {
+impl Tracer for Dtrace {
     fn name(&self) -> &'static str {
         NAME.tracer
     }
 
     fn probe(&self) -> BoxFuture<'_, Capability> {
         async {
-            let mut capability = Capability {
-                executor: self.name().into(),
-                version: String::new(),
-                hindrance: None,
-                probes: Vec::new(),
-            };
+            let mut capability = Capability { tracer: self.name(), version: String::new(), hindrance: None };
             if let Some(missing) = self.missing() {
                 capability.hindrance = Some(missing);
                 return capability;
@@ -77,17 +72,17 @@ impl Executor for Dtrace {
                 return capability;
             }
             let trial = self.with(&["-q", "-n", "BEGIN { exit(0); }"]).finish(String::new(), PATIENCE).await;
-            match trial {
-                Ok((_, exit)) if exit.is_success() => capability.probes = vec!["BEGIN".into(), "tick".into()],
-                Ok((_, exit)) => capability.hindrance = Some(refusal(&exit).text),
-                Err(cause) => capability.hindrance = Some(cause.to_string()),
-            }
+            capability.hindrance = match trial {
+                Ok((_, exit)) if exit.is_success() => None,
+                Ok((_, exit)) => Some(refusal(&exit).text),
+                Err(cause) => Some(cause.to_string()),
+            };
             capability
         }
         .boxed()
     }
 
-    fn check<'a>(&'a self, script: &'a str, _dialect: Dialect) -> BoxFuture<'a, Result<(), Diagnostic>> {
+    fn check<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<(), Diagnostic>> {
         async {
             let compiled = self.with(&["-e", "-s", "/dev/stdin"]).finish(script.to_owned(), PATIENCE).await;
             match compiled.map_err(|cause| NAME.unstarted(&self.program, &cause))? {
@@ -97,7 +92,9 @@ impl Executor for Dtrace {
         }
         .boxed()
     }
+}
 
+impl Executor for Dtrace {
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
         async move {
             let scan = scan(&job.script, Dialect::D)?;
