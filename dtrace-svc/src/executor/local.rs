@@ -1,6 +1,6 @@
 //! This machine's tracers behind one door: which of them runs a script.
 
-use super::{Bpftrace, Capability, Diagnostic, Dtrace, Executor, Job, Limits, Simulated, Tracer, Tracing};
+use super::{Capability, Diagnostic, Executor, Installed, Job, Limits, Simulated, Tracer, Tracing};
 use crate::script::{Dialect, guard, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,8 @@ pub enum Setting {
 /// This machine's tracers.
 pub struct Local {
     setting: Setting,
-    bpftrace: Bpftrace,
-    dtrace: Dtrace,
+    bpftrace: Installed,
+    dtrace: Installed,
     simulated: Simulated,
     may_use_files: bool,
     has_dtrace: OnceCell<bool>,
@@ -52,8 +52,8 @@ impl Local {
     ) -> Self {
         Self {
             setting,
-            bpftrace: Bpftrace::new(bpftrace, limits.clone(), tracker.clone()),
-            dtrace: Dtrace::new(dtrace, limits.clone(), tracker.clone()),
+            bpftrace: super::bpftrace(bpftrace, limits.clone(), tracker.clone()),
+            dtrace: super::dtrace(dtrace, limits.clone(), tracker.clone()),
             simulated: Simulated::new(clock, Self::SEED),
             may_use_files,
             has_dtrace: OnceCell::new(),

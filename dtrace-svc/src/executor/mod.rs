@@ -3,20 +3,23 @@
 //! | file | what |
 //! |---|---|
 //! | `process` | a tracer as a process group of its own, within limits |
-//! | `bpftrace`, `dtrace` | the two real tracers: the completed script in, their output read |
+//! | `installed` | a tracer that is a program of this machine |
+//! | `bpftrace`, `dtrace` | the two there are: what completes their scripts, and reads their output |
 //! | `simulated` | figures made from a seed, for tests and for trying things out |
 //! | `remote` | the same service on another machine |
 //! | `local` | this machine's tracers behind one door |
 
 mod bpftrace;
 mod dtrace;
+mod installed;
 mod local;
 mod process;
 mod remote;
 mod simulated;
 
-pub use bpftrace::Bpftrace;
-pub use dtrace::Dtrace;
+pub use bpftrace::bpftrace;
+pub use dtrace::dtrace;
+pub use installed::Installed;
 pub use local::{Local, Setting};
 pub use process::Limits;
 pub use remote::{Remote, SUBJECT};
@@ -26,7 +29,6 @@ use crate::script::{Dialect, Excess, Kind};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
@@ -128,31 +130,6 @@ impl Diagnostic {
 impl From<Excess> for Diagnostic {
     fn from(excess: Excess) -> Self {
         Self::new(excess.to_string())
-    }
-}
-
-/// How the settings name a tracer's program.
-#[derive(Debug, Clone, Copy)]
-struct Name {
-    /// The tracer.
-    tracer: &'static str,
-    /// The setting that names its program.
-    setting: &'static str,
-}
-
-impl Name {
-    /// Why a program that is not there cannot trace.
-    fn missing(self, program: &Path) -> String {
-        format!("no program {} (setting {})", program.display(), self.setting)
-    }
-
-    /// A program that could not be started.
-    fn unstarted(self, program: &Path, cause: &std::io::Error) -> Diagnostic {
-        let Self { tracer, setting } = self;
-        Diagnostic::without_tracer(format!(
-            "{tracer}: {cause}: {} cannot be run here (setting {setting})",
-            program.display()
-        ))
     }
 }
 

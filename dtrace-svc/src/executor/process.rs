@@ -45,24 +45,23 @@ impl Default for Limits {
     }
 }
 
-/// A tracer program with its arguments.
+/// A tracer program.
 pub(super) struct Program {
     pub(super) path: PathBuf,
-    pub(super) args: Vec<String>,
     pub(super) limits: Limits,
     /// Every process started is waited for here, so that a stop of the service leaves none behind.
     pub(super) tracker: TaskTracker,
 }
 
 impl Program {
-    fn spawn(&self) -> io::Result<Child> {
+    fn spawn(&self, args: &[&str]) -> io::Result<Child> {
         let kept = std::env::vars_os().filter(|(name, _)| {
             name == "PATH" || name.to_str().is_some_and(|name| name.starts_with("BPFTRACE_"))
         });
         // The rest of the environment may hold secrets.
         let kept: Vec<_> = kept.collect();
         let child = Command::new(&self.path)
-            .args(&self.args)
+            .args(args)
             .env_clear()
             .envs(kept)
             .stdin(Stdio::piped())
@@ -80,10 +79,11 @@ impl Program {
     /// Starts the program with `input`; each of its lines becomes what `read` makes of it.
     pub(super) fn start(
         &self,
+        args: &[&str],
         input: String,
         read: impl FnMut(&str) -> Vec<Event> + Send + 'static,
     ) -> io::Result<Tracing> {
-        let child = self.spawn()?;
+        let child = self.spawn(args)?;
         let (sender, receiver) = mpsc::channel(EVENTS);
         let stop = CancellationToken::new();
         let limit = Duration::from_secs(self.limits.run_secs);
@@ -91,9 +91,14 @@ impl Program {
         Ok(Tracing::new(receiver, stop.drop_guard()))
     }
 
-    /// Runs the program to its end, or for `patience`; gives its output and how it ended.
-    pub(super) async fn finish(&self, input: String, patience: Duration) -> io::Result<(String, Exit)> {
-        let mut tracing = self.start(input, |line| vec![Event::Line(line.to_owned())])?;
+    /// Runs the program to its end, or for `timeout`; gives its output and how it ended.
+    pub(super) async fn finish(
+        &self,
+        args: &[&str],
+        input: String,
+        timeout: Duration,
+    ) -> io::Result<(String, Exit)> {
+        let mut tracing = self.start(args, input, |line| vec![Event::Line(line.to_owned())])?;
         let (mut output, mut exit) = (String::new(), Exit { code: None, stderr: "no answer in time".into() });
         let reading = async {
             while let Some(event) = tracing.next().await {
@@ -107,7 +112,7 @@ impl Program {
             }
         };
         // On the time limit `exit` keeps its first text, and dropping the run stops the program.
-        let _ = tokio::time::timeout(patience, reading).await;
+        let _ = tokio::time::timeout(timeout, reading).await;
         Ok((output, exit))
     }
 }
@@ -292,18 +297,21 @@ pub(super) fn is_found(program: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, run_secs: u64) -> Program {
+    fn shell(run_secs: u64) -> Program {
         Program {
             path: "/bin/sh".into(),
-            args: vec!["-c".into(), script.into()],
             limits: Limits { run_secs, ..Limits::default() },
             tracker: TaskTracker::new(),
         }
     }
 
     fn start(script: &str) -> (Program, Tracing) {
-        let program = shell(script, 60);
-        let tracing = program.start("input".into(), |line| vec![Event::Line(line.to_owned())]).unwrap();
+        start_in(shell(60), script)
+    }
+
+    fn start_in(program: Program, script: &str) -> (Program, Tracing) {
+        let read = |line: &str| vec![Event::Line(line.to_owned())];
+        let tracing = program.start(&["-c", script], "input".into(), read).unwrap();
         (program, tracing)
     }
 
@@ -378,19 +386,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_over_its_time_is_ended() {
-        let program = shell("sleep 600", 1);
-        let mut tracing = program.start(String::new(), |_line| Vec::new()).unwrap();
+        let (_program, mut tracing) = start_in(shell(1), "sleep 600");
         assert_eq!(tracing.next().await, exit(130, "the time limit of 1 s is over"));
     }
 
     #[tokio::test]
     async fn memory_is_limited() {
-        let mut program = shell("ulimit -v; ulimit -c", 60);
+        let mut program = shell(60);
         program.limits.memory_bytes = 512 << 20;
         // The limit is set on the started process, so it is asked until it is there.
-        program.args =
-            vec!["-c".into(), "while [ $(ulimit -v) = unlimited ]; do :; done; ulimit -v; ulimit -c".into()];
-        let mut tracing = program.start(String::new(), |line| vec![Event::Line(line.to_owned())]).unwrap();
+        let script = "while [ $(ulimit -v) = unlimited ]; do :; done; ulimit -v; ulimit -c";
+        let (_program, mut tracing) = start_in(program, script);
         assert_eq!(tracing.next().await, line("524288"));
         assert_eq!(tracing.next().await, line("0"));
     }
@@ -420,11 +426,13 @@ mod tests {
 
     #[tokio::test]
     async fn finishing_gives_up_in_time() {
-        let (_, exit) =
-            shell("sleep 600", 60).finish(String::new(), Duration::from_millis(100)).await.unwrap();
+        let finish = async |script, millis| {
+            let timeout = Duration::from_millis(millis);
+            shell(60).finish(&["-c", script], String::new(), timeout).await.unwrap()
+        };
+        let (_, exit) = finish("sleep 600", 100).await;
         assert_eq!(exit, Exit { code: None, stderr: "no answer in time".into() });
-        let (output, exit) =
-            shell("echo 1; exit 2", 60).finish(String::new(), Duration::from_secs(9)).await.unwrap();
+        let (output, exit) = finish("echo 1; exit 2", 9000).await;
         assert_eq!((output.as_str(), exit.code), ("1\n", Some(2)));
     }
 }

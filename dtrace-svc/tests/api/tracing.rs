@@ -4,7 +4,7 @@
 use crate::harness::{Server, eventually, fast, is_alive};
 use crate::socket::Socket;
 use dtrace_svc::config::Config;
-use dtrace_svc::executor::{Bpftrace, Capability, Limits, Setting, Tracer};
+use dtrace_svc::executor::{self, Capability, Installed, Limits, Setting, Tracer};
 use dtrace_svc::script::Dialect;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
@@ -19,8 +19,8 @@ async fn real() -> Option<Server> {
     usable(&capability).then(|| Server::with(Config { executor: Setting::Bpftrace, ..fast() }))
 }
 
-fn bpftrace() -> Bpftrace {
-    Bpftrace::new("bpftrace".into(), Limits::default(), TaskTracker::new())
+fn bpftrace() -> Installed {
+    executor::bpftrace("bpftrace".into(), Limits::default(), TaskTracker::new())
 }
 
 fn usable(capability: &Capability) -> bool {

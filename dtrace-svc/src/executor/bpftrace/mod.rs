@@ -2,107 +2,42 @@
 
 mod output;
 
-use super::process::{self, Limits, Program};
-use super::{Capability, Diagnostic, Executor, Exit, Job, Name, Tracer, Tracing};
-use crate::script::{Dialect, Scan, scan};
-use futures_util::future::{BoxFuture, FutureExt};
+use super::installed::{Installed, Read, Tool};
+use super::{Diagnostic, Exit, Limits};
+use crate::script::{Dialect, Scan};
 use output::Output;
 use std::path::PathBuf;
-use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
-const NAME: Name = Name { tracer: "bpftrace", setting: "dtrace.bpftrace_path" };
-
-/// Longest wait for a script to compile and attach.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TOOL: Tool = Tool {
+    name: "bpftrace",
+    title: "bpftrace",
+    setting: "dtrace.bpftrace_path",
+    dialect: Dialect::Bpftrace,
+    version: &["--version"],
+    is_own: |_version| true,
+    trial: &["-f", "json", "-e", "BEGIN { exit(); }"],
+    check: &["-d", "-"],
+    run: &["-f", "json", "-B", "line", "-"],
+    prepare,
+    refusal,
+};
 
 /// Longest text of a refusal that is passed on.
 const MAX_TEXT: usize = 2048;
 
-/// The program `bpftrace`, version 0.17 or newer.
-pub struct Bpftrace {
-    program: PathBuf,
-    limits: Limits,
-    tracker: TaskTracker,
+/// The program `bpftrace`, version 0.17 or newer, within `limits`; `tracker` knows its processes.
+#[must_use]
+pub fn bpftrace(program: PathBuf, limits: Limits, tracker: TaskTracker) -> Installed {
+    Installed::new(&TOOL, program, limits, tracker)
 }
 
-impl Bpftrace {
-    /// Runs `program` within `limits`; `tracker` knows its processes.
-    #[must_use]
-    pub fn new(program: PathBuf, limits: Limits, tracker: TaskTracker) -> Self {
-        Self { program, limits, tracker }
-    }
-
-    /// What to say when the program is not on this machine.
-    pub(super) fn missing(&self) -> Option<String> {
-        (!process::is_found(&self.program)).then(|| NAME.missing(&self.program))
-    }
-
-    /// The script goes in through standard input: no file is left behind, and no shell sees it.
-    fn with(&self, args: &[&str]) -> Program {
-        Program {
-            path: self.program.clone(),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            limits: self.limits.clone(),
-            tracker: self.tracker.clone(),
-        }
-    }
-}
-
-impl Tracer for Bpftrace {
-    fn name(&self) -> &'static str {
-        NAME.tracer
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Capability> {
-        async {
-            let mut capability = Capability { tracer: self.name(), version: String::new(), hindrance: None };
-            if let Some(missing) = self.missing() {
-                capability.hindrance = Some(missing);
-                return capability;
-            }
-            if let Ok((version, _)) = self.with(&["--version"]).finish(String::new(), PATIENCE).await {
-                capability.version = version.trim().to_owned();
-            }
-            let trial =
-                self.with(&["-f", "json", "-e", "BEGIN { exit(); }"]).finish(String::new(), PATIENCE).await;
-            capability.hindrance = match trial {
-                Ok((_, exit)) if exit.is_success() => None,
-                Ok((_, exit)) => Some(refusal(&exit).text),
-                Err(cause) => Some(cause.to_string()),
-            };
-            capability
-        }
-        .boxed()
-    }
-
-    fn check<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<(), Diagnostic>> {
-        async {
-            let compiled = self.with(&["-d", "-"]).finish(script.to_owned(), PATIENCE).await;
-            match compiled.map_err(|cause| NAME.unstarted(&self.program, &cause))? {
-                (_, exit) if exit.is_success() => Ok(()),
-                (_, exit) => Err(refusal(&exit)),
-            }
-        }
-        .boxed()
-    }
-}
-
-impl Executor for Bpftrace {
-    fn start(&self, job: Job) -> BoxFuture<'_, Result<Tracing, Diagnostic>> {
-        async move {
-            let scan = scan(&job.script, Dialect::Bpftrace)?;
-            // Nothing that a script prints can be taken for the end of a tick.
-            let mark = format!("quintet-tick-{}", uuid::Uuid::new_v4().simple());
-            let script = complete(&job.script, &scan, job.interval_millis, &mark);
-            let mut output = Output::new(scan, mark);
-            let program = self.with(&["-f", "json", "-B", "line", "-"]);
-            let tracing = program.start(script, move |line| output.read(line));
-            let tracing = tracing.map_err(|cause| NAME.unstarted(&self.program, &cause))?;
-            tracing.started(PATIENCE, refusal).await
-        }
-        .boxed()
-    }
+fn prepare(script: &str, scan: Scan, interval_millis: u64) -> (String, Read) {
+    // Nothing that a script prints can be taken for the end of a tick.
+    let mark = format!("quintet-tick-{}", uuid::Uuid::new_v4().simple());
+    let script = complete(script, &scan, interval_millis, &mark);
+    let mut output = Output::new(scan, mark);
+    (script, Box::new(move |line| output.read(line)))
 }
 
 /// The script, and a probe that prints and empties its aggregations. bpftrace itself prints at the end only.
@@ -131,6 +66,7 @@ fn refusal(exit: &Exit) -> Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::scan;
 
     #[test]
     fn aggregations_that_the_script_does_not_print_are_printed_and_emptied() {
