@@ -1,7 +1,5 @@
 //! Settings of the DTrace service: section `dtrace`.
 
-use crate::engine::RemoteServer;
-use crate::executor::{Limits, Setting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::config::{ConfigError, is_base_url, is_origin, list_or_commas};
@@ -42,7 +40,7 @@ pub struct Config {
     /// `skboutput`, `#include` of any file. The service's own secrets are among them.
     pub allow_files: bool,
     /// What one tracer may use.
-    pub tracer: Limits,
+    pub tracer: TracerLimits,
     /// How many runs, for how long.
     pub runs: RunLimits,
     /// Internal route of the gateway that tells whose a bearer token is, for tokens in websocket messages:
@@ -61,6 +59,45 @@ pub struct Config {
     /// Origins of web pages that may read answers with credentials; empty: the original's `*`.
     #[serde(deserialize_with = "list_or_commas")]
     pub cors_origins: Vec<String>,
+}
+
+/// Which executor a machine uses: setting `dtrace.executor`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Setting {
+    /// What the script's first line names; without one, DTrace when it is there, else bpftrace.
+    #[default]
+    Auto,
+    /// As `auto`, and scripts without a first line are bpftrace's.
+    Bpftrace,
+    /// As `auto`, and scripts without a first line are D.
+    Dtrace,
+    /// Made-up figures for every script.
+    Simulated,
+    /// This machine traces nothing itself; only remote servers do.
+    Remote,
+}
+
+/// Another DTrace service, as the settings name it.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RemoteServer {
+    /// Base URL of its internal listener, `http://host:port`, without user, password and query.
+    pub url: String,
+    /// Virtual machines (zones) on it.
+    pub vms: Vec<String>,
+}
+
+/// What a tracer may use.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TracerLimits {
+    /// Bytes of address space, 16 MiB to 1 PiB.
+    pub memory_bytes: u64,
+    /// Seconds of processor time, 1 to 31 536 000.
+    pub cpu_secs: u64,
+    /// Seconds from start to end, 1 to 31 536 000.
+    pub run_secs: u64,
 }
 
 /// Bounds of runs.
@@ -94,7 +131,7 @@ impl Default for Config {
             bpftrace_path: "bpftrace".into(),
             dtrace_path: "dtrace".into(),
             allow_files: false,
-            tracer: Limits::default(),
+            tracer: TracerLimits::default(),
             runs: RunLimits::default(),
             identity_url: None,
             max_body_bytes: 1 << 20,
@@ -104,6 +141,12 @@ impl Default for Config {
             login_timeout_secs: 30,
             cors_origins: Vec::new(),
         }
+    }
+}
+
+impl Default for TracerLimits {
+    fn default() -> Self {
+        Self { memory_bytes: 2 << 30, cpu_secs: 3600, run_secs: 86_400 }
     }
 }
 

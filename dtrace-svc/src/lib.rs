@@ -21,9 +21,9 @@ pub mod wire;
 
 use actix_web::web::{Data, ServiceConfig};
 use api::Parts;
-use config::Config;
+use config::{Config, Setting};
 use engine::{Fleet, Identify, Runs};
-use executor::{Local, Remote, Setting};
+use executor::{Local, Remote};
 use metrics::RunMetrics;
 use shared::clock::SharedClock;
 use shared::config::Common;

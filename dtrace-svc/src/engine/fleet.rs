@@ -1,19 +1,8 @@
 //! The servers that a run can go to: this machine, and others of the installation.
 
 use crate::executor::{Executor, Local, Remote};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Another DTrace service, as the settings name it.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RemoteServer {
-    /// Base URL of its internal listener, `http://host:port`, without user and password.
-    pub url: String,
-    /// Virtual machines (zones) on it.
-    pub vms: Vec<String>,
-}
 
 /// The servers there are.
 pub struct Fleet {

@@ -24,7 +24,7 @@ mod server;
 mod tally;
 mod ticker;
 
-pub use fleet::{Fleet, RemoteServer};
+pub use fleet::Fleet;
 pub use identify::{ANONYMOUS, Away, Identify};
 pub use message::{Encoded, Ending, Message};
 pub use plan::{Plan, Refusal};

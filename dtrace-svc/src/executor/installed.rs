@@ -1,7 +1,8 @@
 //! A tracer that is a program of this machine: what bpftrace and DTrace have in common.
 
 use super::process::{self, Program};
-use super::{Capability, Diagnostic, Event, Executor, Exit, Job, Limits, Tracer, Tracing};
+use super::{Capability, Diagnostic, Event, Executor, Exit, Job, Tracer, Tracing};
+use crate::config::TracerLimits;
 use crate::script::{Dialect, Scan, scan};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::io;
@@ -49,7 +50,12 @@ pub struct Installed {
 
 impl Installed {
     /// Runs the program at `path` within `limits`; `tracker` knows its processes.
-    pub(super) fn new(tool: &'static Tool, path: PathBuf, limits: Limits, tracker: TaskTracker) -> Self {
+    pub(super) fn new(
+        tool: &'static Tool,
+        path: PathBuf,
+        limits: TracerLimits,
+        tracker: TaskTracker,
+    ) -> Self {
         Self { tool, program: Program { path, limits, tracker } }
     }
 

@@ -1,30 +1,13 @@
 //! This machine's tracers behind one door: which of them runs a script.
 
-use super::{Capability, Diagnostic, Executor, Installed, Job, Limits, Simulated, Tracer, Tracing};
+use super::{Capability, Diagnostic, Executor, Installed, Job, Simulated, Tracer, Tracing};
+use crate::config::{Setting, TracerLimits};
 use crate::script::{Dialect, guard, scan};
 use futures_util::future::{BoxFuture, FutureExt};
-use serde::{Deserialize, Serialize};
 use shared::clock::SharedClock;
 use std::path::PathBuf;
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
-
-/// Which executor a machine uses: setting `dtrace.executor`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Setting {
-    /// What the script's first line names; without one, DTrace when it is there, else bpftrace.
-    #[default]
-    Auto,
-    /// As `auto`, and scripts without a first line are bpftrace's.
-    Bpftrace,
-    /// As `auto`, and scripts without a first line are D.
-    Dtrace,
-    /// Made-up figures for every script.
-    Simulated,
-    /// This machine traces nothing itself; only remote servers do.
-    Remote,
-}
 
 /// This machine's tracers.
 pub struct Local {
@@ -46,7 +29,7 @@ impl Local {
     pub fn new(
         setting: Setting,
         (bpftrace, dtrace): (PathBuf, PathBuf),
-        (limits, may_use_files): (&Limits, bool),
+        (limits, may_use_files): (&TracerLimits, bool),
         clock: SharedClock,
         tracker: &TaskTracker,
     ) -> Self {

@@ -20,8 +20,7 @@ mod simulated;
 pub use bpftrace::bpftrace;
 pub use dtrace::dtrace;
 pub use installed::Installed;
-pub use local::{Local, Setting};
-pub use process::Limits;
+pub use local::Local;
 pub use remote::{Remote, SUBJECT};
 pub use simulated::Simulated;
 

@@ -3,8 +3,8 @@
 //! service itself be killed, the tracer dies at its next line, because nobody reads it any more.
 
 use super::{EVENTS, Event, Exit, Tracing};
+use crate::config::TracerLimits;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
-use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -27,28 +27,10 @@ const STDERR_TAIL: usize = 8 << 10;
 /// Between the polite and the final signal.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What a tracer may use.
-#[derive(Debug, Clone, Deserialize, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Bytes of address space, 16 MiB to 1 PiB.
-    pub memory_bytes: u64,
-    /// Seconds of processor time, 1 to 31 536 000.
-    pub cpu_secs: u64,
-    /// Seconds from start to end, 1 to 31 536 000.
-    pub run_secs: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { memory_bytes: 2 << 30, cpu_secs: 3600, run_secs: 86_400 }
-    }
-}
-
 /// A tracer program.
 pub(super) struct Program {
     pub(super) path: PathBuf,
-    pub(super) limits: Limits,
+    pub(super) limits: TracerLimits,
     /// Every process started is waited for here, so that a stop of the service leaves none behind.
     pub(super) tracker: TaskTracker,
 }
@@ -123,7 +105,7 @@ fn group_of(child: &Child) -> Option<Pid> {
 }
 
 /// Sets the limits on the started process; what it starts inherits them.
-fn limit(pid: Pid, limits: &Limits) {
+fn limit(pid: Pid, limits: &TracerLimits) {
     // No core files: a tracer that aborts would leave one of its whole memory.
     let all = [
         (Resource::As, limits.memory_bytes),
@@ -300,7 +282,7 @@ mod tests {
     fn shell(run_secs: u64) -> Program {
         Program {
             path: "/bin/sh".into(),
-            limits: Limits { run_secs, ..Limits::default() },
+            limits: TracerLimits { run_secs, ..TracerLimits::default() },
             tracker: TaskTracker::new(),
         }
     }

@@ -1,7 +1,6 @@
 //! A running service with a database of its own, and short ways to call it.
 
-use dtrace_svc::config::{Config, RunLimits};
-use dtrace_svc::executor::Setting;
+use dtrace_svc::config::{Config, RunLimits, Setting};
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;

@@ -2,8 +2,7 @@
 
 use crate::harness::{Server, eventually, fast};
 use crate::socket::{Frame, Socket};
-use dtrace_svc::config::Config;
-use dtrace_svc::executor::Setting;
+use dtrace_svc::config::{Config, Setting};
 use serde_json::json;
 use std::time::{Duration, Instant};
 

@@ -3,8 +3,7 @@
 use crate::harness::{KEY, Server, fast};
 use crate::socket::Socket;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use dtrace_svc::config::Config;
-use dtrace_svc::executor::Setting;
+use dtrace_svc::config::{Config, Setting};
 use serde_json::{Value, json};
 use shared::clock::{Clock, SystemClock};
 use shared::identity::{HEADER, IdentityKey, Principal};

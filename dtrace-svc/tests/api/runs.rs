@@ -3,9 +3,7 @@
 use crate::harness::{Answer, ERLANG, Server, faked, fast};
 use chrono::{DateTime, Utc};
 use diesel::RunQueryDsl;
-use dtrace_svc::config::{Config, RunLimits};
-use dtrace_svc::engine::RemoteServer;
-use dtrace_svc::executor::Setting;
+use dtrace_svc::config::{Config, RemoteServer, RunLimits, Setting};
 use dtrace_svc::store::{self, Run, RunMessage};
 use serde_json::{Value, json};
 use shared::clock::ManualClock;

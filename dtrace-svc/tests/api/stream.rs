@@ -5,8 +5,7 @@ mod sharing;
 
 use crate::harness::{Server, faked, fast, is_alive};
 use crate::socket::{Frame, Socket};
-use dtrace_svc::config::{Config, RunLimits};
-use dtrace_svc::executor::Setting;
+use dtrace_svc::config::{Config, RunLimits, Setting};
 use serde_json::{Value, json};
 use std::path::Path;
 

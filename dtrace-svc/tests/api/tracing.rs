@@ -3,8 +3,8 @@
 
 use crate::harness::{Server, eventually, fast, is_alive};
 use crate::socket::Socket;
-use dtrace_svc::config::Config;
-use dtrace_svc::executor::{self, Capability, Installed, Limits, Setting, Tracer};
+use dtrace_svc::config::{Config, Setting, TracerLimits};
+use dtrace_svc::executor::{self, Capability, Installed, Tracer};
 use dtrace_svc::script::Dialect;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ async fn real() -> Option<Server> {
 }
 
 fn bpftrace() -> Installed {
-    executor::bpftrace("bpftrace".into(), Limits::default(), TaskTracker::new())
+    executor::bpftrace("bpftrace".into(), TracerLimits::default(), TaskTracker::new())
 }
 
 fn usable(capability: &Capability) -> bool {

@@ -3,7 +3,8 @@
 mod output;
 
 use super::installed::{Installed, Read, Tool};
-use super::{Diagnostic, Exit, Limits};
+use super::{Diagnostic, Exit};
+use crate::config::TracerLimits;
 use crate::script::{Dialect, Scan};
 use output::Output;
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ const MAX_TEXT: usize = 2048;
 
 /// The program `bpftrace`, version 0.17 or newer, within `limits`; `tracker` knows its processes.
 #[must_use]
-pub fn bpftrace(program: PathBuf, limits: Limits, tracker: TaskTracker) -> Installed {
+pub fn bpftrace(program: PathBuf, limits: TracerLimits, tracker: TaskTracker) -> Installed {
     Installed::new(&TOOL, program, limits, tracker)
 }
 

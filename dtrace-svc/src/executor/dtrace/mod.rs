@@ -4,7 +4,8 @@
 mod table;
 
 use super::installed::{Installed, Read, Tool};
-use super::{Diagnostic, Exit, Limits};
+use super::{Diagnostic, Exit};
+use crate::config::TracerLimits;
 use crate::script::{Dialect, Scan};
 use std::path::PathBuf;
 use table::Tables;
@@ -33,7 +34,7 @@ const AGGREGATION_RATE: &str = "aggrate=100ms";
 
 /// The program `dtrace`, within `limits`; `tracker` knows its processes.
 #[must_use]
-pub fn dtrace(program: PathBuf, limits: Limits, tracker: TaskTracker) -> Installed {
+pub fn dtrace(program: PathBuf, limits: TracerLimits, tracker: TaskTracker) -> Installed {
     Installed::new(&TOOL, program, limits, tracker)
 }
 

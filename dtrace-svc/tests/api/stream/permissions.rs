@@ -2,8 +2,7 @@
 
 use super::{lquantize, script};
 use crate::harness::{Server, fast};
-use dtrace_svc::config::Config;
-use dtrace_svc::executor::Setting;
+use dtrace_svc::config::{Config, Setting};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,7 +10,7 @@ async fn a_run_is_not_shared_with_who_may_not_see_all_of_it() {
     let server = Server::with(Config {
         remotes: [(
             "far".to_owned(),
-            dtrace_svc::engine::RemoteServer { url: "http://127.0.0.1:1".into(), vms: vec![] },
+            dtrace_svc::config::RemoteServer { url: "http://127.0.0.1:1".into(), vms: vec![] },
         )]
         .into(),
         ..Config { executor: Setting::Simulated, ..fast() }
