@@ -137,17 +137,7 @@ pub fn start(
 ///
 /// # Errors
 /// [`StartError`] with what the operator has to change.
-pub fn start_on(
-    db: Db,
-    config: Config,
-    key: IdentityKey,
-    clock: SharedClock,
-    shutdown_timeout: Duration,
-) -> Result<Running, StartError> {
-    start_with(db, config, key, clock, shutdown_timeout).map(|(running, _state)| running)
-}
-
-fn start_with(
+pub fn start_with(
     db: Db,
     config: Config,
     key: IdentityKey,

@@ -47,7 +47,7 @@ impl Server {
         config.validate().unwrap();
         let (db, key) = (TestDb::new(dtrace_svc::store::MIGRATIONS), IdentityKey::new(KEY));
         let wait = Duration::from_secs(1);
-        let running = dtrace_svc::start_on(db.db.clone(), config, key.clone(), clock, wait).unwrap();
+        let (running, _) = dtrace_svc::start_with(db.db.clone(), config, key.clone(), clock, wait).unwrap();
         let client =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
         Self { db, url: running.url(), client: client.unwrap(), running: Some(running) }
