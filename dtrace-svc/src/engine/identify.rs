@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const ANONYMOUS: &str = "anonymous";
 
 /// Longest wait for the gateway.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest token that is asked about.
 const MAX_TOKEN: usize = 4096;
@@ -55,7 +55,7 @@ impl Identify {
         let own = Principal { subject: SUBJECT.into(), ..Principal::default() };
         let request =
             self.client.post(url).bearer_auth(token).header(HEADER, self.key.sign(&own, self.clock.now()));
-        let answer = tokio::time::timeout(PATIENCE, request.send()).await;
+        let answer = tokio::time::timeout(TIMEOUT, request.send()).await;
         let answer = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(cause)) => {

@@ -247,20 +247,19 @@ impl Tracing {
     /// Waits until the tracer traces. An end before that is a refusal of the script.
     async fn started(
         mut self,
-        patience: Duration,
+        timeout: Duration,
         refusal: impl Fn(&Exit) -> Diagnostic,
     ) -> Result<Self, Diagnostic> {
-        match tokio::time::timeout(patience, self.events.recv()).await {
+        match tokio::time::timeout(timeout, self.events.recv()).await {
             Ok(Some(Event::Exit(exit))) => Err(refusal(&exit)),
             Ok(Some(event)) => {
                 self.first.push_back(event);
                 Ok(self)
             }
             Ok(None) => Err(Diagnostic::new("the tracer ended without a word")),
-            Err(_elapsed) => Err(Diagnostic::temporary(format!(
-                "the tracer did not start within {} s",
-                patience.as_secs()
-            ))),
+            Err(_elapsed) => {
+                Err(Diagnostic::temporary(format!("the tracer did not start within {} s", timeout.as_secs())))
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub const SUBJECT: &str = "service:dtrace";
 
 /// Longest wait for the far tracer to start.
-const PATIENCE: Duration = Duration::from_secs(25);
+const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Longest silence of a run: the far service sends at least a tick for each interval.
 const SILENCE: Duration = Duration::from_secs(90);
@@ -41,7 +41,7 @@ impl Remote {
         let identity = self.key.sign(&principal, self.clock.now());
         let request = self.client.post(format!("{}/internal/runs", self.url)).json(job);
         let request = request.header(identity::HEADER, identity).send();
-        let answer = tokio::time::timeout(PATIENCE, request).await;
+        let answer = tokio::time::timeout(TIMEOUT, request).await;
         let answer = answer.map_err(|_elapsed| Diagnostic::temporary("the server did not answer in time"))?;
         let answer = answer
             .map_err(|cause| Diagnostic::temporary(format!("the server cannot be reached: {cause}")))?;

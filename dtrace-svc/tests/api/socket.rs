@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An open websocket.
 pub(crate) struct Socket {
@@ -114,7 +114,7 @@ impl Socket {
 
     /// Sends bytes as they are. A connection that is closed already is none of the caller's business.
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
-        let _ = tokio::time::timeout(PATIENCE, self.stream.get_mut().write_all(bytes)).await.unwrap();
+        let _ = tokio::time::timeout(TIMEOUT, self.stream.get_mut().write_all(bytes)).await.unwrap();
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
@@ -128,7 +128,7 @@ impl Socket {
     /// The next frame; pings are answered.
     pub(crate) async fn next(&mut self) -> Frame {
         loop {
-            match tokio::time::timeout(PATIENCE, self.read()).await.unwrap() {
+            match tokio::time::timeout(TIMEOUT, self.read()).await.unwrap() {
                 Some((0x9, payload)) => self.send_frame(0x8a, &payload).await,
                 other => {
                     if let Some(frame) = Frame::of(other) {
@@ -142,7 +142,7 @@ impl Socket {
     /// The next frame; pings are passed over.
     pub(crate) async fn next_silently(&mut self) -> Frame {
         loop {
-            let frame = tokio::time::timeout(PATIENCE, self.read()).await.unwrap();
+            let frame = tokio::time::timeout(TIMEOUT, self.read()).await.unwrap();
             if let Some(frame) = Frame::of(frame) {
                 return frame;
             }
