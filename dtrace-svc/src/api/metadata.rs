@@ -64,7 +64,7 @@ async fn set_metadata(
         (config.max_script_bytes, call.words_from(KEYS).to_vec(), call.expected_revisions());
     db.write(move |conn| {
         let change = |metadata: &str| Ok(model::set_metadata(metadata, &keys, &body)?);
-        Ok::<_, Error>(store::edit_metadata(conn, &uuid, most, expected, change)?)
+        store::edit_metadata(conn, &uuid, most, expected, change)
     })
     .await?;
     Ok(HttpResponse::NoContent().finish())
@@ -82,7 +82,7 @@ async fn remove_metadata(call: Call, db: Data<Db>, config: Data<Config>) -> Resu
             let missing = || store::StoreError::NotFound(format!("metadata {}", keys.join("/")));
             model::remove_metadata(metadata, &keys).ok_or_else(missing)
         };
-        Ok::<_, Error>(store::edit_metadata(conn, &uuid, most, expected, change)?)
+        store::edit_metadata(conn, &uuid, most, expected, change)
     })
     .await?;
     Ok(HttpResponse::NoContent().finish())

@@ -162,7 +162,7 @@ fn end(ending: &Ending) -> Value {
 async fn list_runs(call: Call, db: Data<Db>) -> Result<HttpResponse, Error> {
     let format = call.permit("get")?;
     let uuid = known_form(call.id())?;
-    let runs = db.read(move |conn| Ok::<_, Error>(store::list_runs(conn, &uuid, LISTED)?)).await?;
+    let runs = db.read(move |conn| store::list_runs(conn, &uuid, LISTED)).await?;
     if runs.is_empty() {
         // Never run, unless there is no such script.
         find(&db, call.id()).await?;
@@ -186,7 +186,7 @@ async fn delete_recording(call: Call, db: Data<Db>) -> Result<HttpResponse, Erro
     if run.messages.is_none() {
         return Err(Error::NotFound(format!("a recording of run {}", run.id)));
     }
-    db.write(move |conn| Ok::<_, Error>(store::delete_recording(conn, &run.id)?)).await?;
+    db.write(move |conn| store::delete_recording(conn, &run.id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -243,7 +243,7 @@ impl Replay {
 async fn find_visible(call: &Call, db: &Db) -> Result<Run, Error> {
     let uuid = known_form(call.id())?;
     let id = call.words_from(2).first().cloned().unwrap_or_default();
-    let run = db.read(move |conn| Ok::<_, Error>(store::find_run(conn, &uuid, &id)?)).await?;
+    let run = db.read(move |conn| store::find_run(conn, &uuid, &id)).await?;
     match is_visible(&run, &call.principal) {
         true => Ok(run),
         false => Err(Error::NotFound(format!("run {}", run.id))),

@@ -52,7 +52,7 @@ async fn create_script(
     if script.bytes() > config.max_script_bytes {
         return Err(Refused::TooLarge(config.max_script_bytes).into());
     }
-    db.write(move |conn| Ok::<_, Error>(store::put_script(conn, &script)?)).await?;
+    db.write(move |conn| store::put_script(conn, &script)).await?;
     Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish())
 }
 
@@ -95,7 +95,7 @@ async fn edit_script(
     let uuid = find(&db, call.id()).await?.uuid;
     let change = Change::parse(&call.body(payload, &config).await?)?;
     let (most, expected) = (config.max_script_bytes, call.expected_revisions());
-    db.write(move |conn| Ok::<_, Error>(store::edit_script(conn, &uuid, change, most, expected)?)).await?;
+    db.write(move |conn| store::edit_script(conn, &uuid, change, most, expected)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -103,14 +103,14 @@ async fn edit_script(
 async fn delete_script(call: Call, db: Data<Db>) -> Result<HttpResponse, Error> {
     call.permit("delete")?;
     let (uuid, expected) = (known_form(call.id())?, call.expected_revisions());
-    db.write(move |conn| Ok::<_, Error>(store::delete_script(conn, &uuid, expected)?)).await?;
+    db.write(move |conn| store::delete_script(conn, &uuid, expected)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// The script `id`. An id that is no UUID is unknown; the original crashed.
 pub(crate) async fn find(db: &Db, id: &str) -> Result<Script, Error> {
     let uuid = known_form(id)?;
-    db.read(move |conn| Ok::<_, Error>(store::find_script(conn, &uuid)?)).await
+    Ok(db.read(move |conn| store::find_script(conn, &uuid)).await?)
 }
 
 /// An id, if it has the form of one.
