@@ -27,8 +27,8 @@ pub(super) async fn preflight(req: HttpRequest, kind: Data<Kind>) -> HttpRespons
     let mut answer = HttpResponse::new(StatusCode::NO_CONTENT);
     set(&mut answer, header::ALLOW.as_str(), &format!("{}, OPTIONS", kind.methods()));
     let method = asked_method(req.method(), req.headers());
-    let methods = if kind.is_read(&method) && kind != Kind::ReadByPost { "GET" } else { kind.methods() };
-    set(&mut answer, "access-control-allow-methods", &format!("{methods}, OPTIONS"));
+    let methods = format!("{}, OPTIONS", kind.methods_of_pages(&method));
+    set(&mut answer, "access-control-allow-methods", &methods);
     let headers = if kind == Kind::ReadByPost { DATA_SOURCE_HEADERS } else { HEADERS };
     set(&mut answer, "access-control-allow-headers", headers);
     set(&mut answer, "access-control-max-age", "600");

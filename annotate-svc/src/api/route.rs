@@ -21,7 +21,17 @@ impl Kind {
     pub(super) fn methods(self) -> &'static str {
         match self {
             Self::Own(methods) => methods,
+            // The page is there, too.
+            Self::ReadByPost => "GET, POST",
+        }
+    }
+
+    /// The methods besides OPTIONS that another page may use to read, or with `method` to write.
+    pub(super) fn methods_of_pages(self, method: &str) -> &'static str {
+        match self {
             Self::ReadByPost => "POST",
+            Self::Own(_) if self.is_read(method) => "GET",
+            Self::Own(methods) => methods,
         }
     }
 

@@ -32,6 +32,7 @@ async fn reads_are_open_and_writes_are_not() {
         assert_eq!((preflight.status.as_u16(), preflight.header(ORIGIN)), (204, Some("*")));
         assert_eq!(preflight.header("access-control-allow-headers"), Some("accept, content-type"));
         assert_eq!(preflight.header("access-control-allow-methods"), Some("POST, OPTIONS"));
+        assert_eq!(preflight.header("allow"), Some("GET, POST, OPTIONS"), "the page is there, too");
         assert_eq!(from(&rig, "POST", uri, None).await.header(ORIGIN), Some("*"));
     }
 }
