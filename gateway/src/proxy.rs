@@ -205,7 +205,8 @@ async fn take_turns(slot: &mut Option<Request<Upload>>) {
     .await;
 }
 
-/// Waits for the attempt; the service's time starts anew with every piece of the upload that it takes.
+/// Waits for the attempt; the service's time starts anew with every piece of the upload that comes, and does not run while
+/// none is there for it.
 async fn within(
     worker: &Worker,
     attempt: impl Future<Output = Attempt>,
@@ -217,7 +218,10 @@ async fn within(
     let mut alarm = kept.unwrap_or_else(|| Alarm::new(patience));
     let outcome = poll_fn(|cx| match attempt.as_mut().poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-        Poll::Pending => alarm.poll_until(cx, upload.moved_at() + patience).map(|()| None),
+        Poll::Pending => match upload.answer_due(patience) {
+            Some(due) => alarm.poll_until(cx, due).map(|()| None),
+            None => Poll::Pending,
+        },
     })
     .await;
     let mut kept = worker.alarms.borrow_mut();

@@ -43,6 +43,8 @@ pub(crate) struct UploadState {
 struct Progress {
     end: Cell<UploadEnd>,
     moved_at: Cell<Instant>,
+    /// Whether the next piece has been asked for and is not there.
+    is_awaited: Cell<bool>,
 }
 
 impl UploadState {
@@ -56,6 +58,14 @@ impl UploadState {
     #[must_use]
     pub(crate) fn moved_at(&self) -> Instant {
         self.progress.as_ref().map_or(self.started, |progress| progress.moved_at.get())
+    }
+
+    /// When a service that has `patience` must have answered. `None` while it waits for the client, as we do: that time is
+    /// the client's, and its socket knows the end of it.
+    #[must_use]
+    pub(crate) fn answer_due(&self, patience: Duration) -> Option<Instant> {
+        let is_awaited = self.progress.as_ref().is_some_and(|progress| progress.is_awaited.get());
+        (!is_awaited).then(|| self.moved_at() + patience)
     }
 }
 
@@ -83,7 +93,8 @@ impl Upload {
         if source.is_end_stream() {
             return Self::empty(started);
         }
-        let progress = Progress { end: Cell::new(UploadEnd::Open), moved_at: Cell::new(started) };
+        let (end, moved_at) = (Cell::new(UploadEnd::Open), Cell::new(started));
+        let progress = Progress { end, moved_at, is_awaited: Cell::default() };
         let state = UploadState { started, progress: Some(Rc::new(progress)) };
         let phase = Some(phase.clone());
         let source = Some(source);
@@ -147,6 +158,7 @@ impl Upload {
     fn take(&mut self, frame: Polled) -> Option<Result<Frame<Bytes>, BrokenBody>> {
         if let Some(progress) = &self.state.progress {
             progress.moved_at.set(Instant::now());
+            progress.is_awaited.set(false);
         }
         match frame {
             None => {
@@ -208,7 +220,15 @@ impl Body for Upload {
         let Some(source) = &mut upload.source else { return Poll::Ready(None) };
         let frame = match upload.first.take() {
             Some(first) => first,
-            None => std::task::ready!(Pin::new(source).poll_frame(cx)),
+            None => match Pin::new(source).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    if let Some(progress) = &upload.state.progress {
+                        progress.is_awaited.set(true);
+                    }
+                    return Poll::Pending;
+                }
+            },
         };
         Poll::Ready(upload.take(frame))
     }

@@ -334,6 +334,38 @@ async fn a_client_that_dawdles_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_client_that_dawdles_costs_the_service_nothing() {
+    let service = Service::new().await;
+    let setup = Setup::default().service("events", &service.url).with(|config| {
+        config.timeouts.client_secs = 2;
+        config.timeouts.ingest_secs = 1;
+    });
+    let gateway = setup.start().await;
+    let begun = [
+        "content-length: 10\r\n\r\n",
+        "content-length: 10\r\n\r\nabc",
+        "transfer-encoding: chunked\r\n\r\n5;x",
+    ];
+    let mut held = Vec::new();
+    for rest in begun.iter().cycle().take(6) {
+        let mut client = gateway.connect().await;
+        client.send(format!("POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\n{rest}")).await;
+        let mut wire = service.accept().await;
+        wire.head().await.unwrap();
+        held.push((client, wire));
+    }
+    for (client, _wire) in &mut held {
+        assert_eq!(client.message().await.unwrap().status(), 408, "the service had nothing to answer yet");
+    }
+    let mut client = gateway.connect().await;
+    client.send(get("/v1/events")).await;
+    let mut wire = service.accept().await;
+    wire.message().await.unwrap();
+    wire.send(answer("200 OK", "", "")).await;
+    assert_eq!(client.message().await.unwrap().status(), 200, "and is still asked");
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_after_its_time() {
     let gateway = Setup::default().with(|config| config.timeouts.keep_alive_secs = 1).start().await;
     let mut silent = gateway.connect().await;
