@@ -21,6 +21,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use shared::identity;
 use shared::logging::Seldom;
+use shared::server::WELL;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -141,7 +142,7 @@ pub(crate) async fn exchange(
             }
             Some(Attempt::Answered(answer)) => {
                 let is_foreign = answer.headers().contains_key(identity::HEADER);
-                if !is_foreign && !is_sick(answer.status()) {
+                if !is_foreign && !is_sick(&answer) {
                     ticket.succeeded();
                     return Ok(Begun { answer, ticket });
                 }
@@ -250,9 +251,14 @@ fn refused(refusal: Refusal, service: Service) -> Fault {
     }
 }
 
-/// Statuses by which a replica says that it cannot answer now. A 500 may be a user's mistake (annotate).
-fn is_sick(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+/// Whether a replica says that it cannot answer now. A 500 may be a user's mistake (annotate), and who refuses on purpose
+/// says so: every other replica would, too, or would do for nothing what this one has given up.
+fn is_sick<B>(answer: &Response<B>) -> bool {
+    let is_failure = matches!(
+        answer.status(),
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    );
+    is_failure && !answer.headers().contains_key(WELL)
 }
 
 /// The same request once more; only for requests without a body.

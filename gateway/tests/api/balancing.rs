@@ -199,6 +199,30 @@ async fn who_refuses_reads_rests_from_them_too() {
 }
 
 #[tokio::test]
+async fn who_refuses_on_purpose_is_asked_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut setup = Setup::default();
+    let mut services = Vec::new();
+    for _ in 0..2 {
+        let asked = Arc::clone(&asked);
+        let service = Service::new().await.automatic(move |_| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            answer("503 Service Unavailable", "x-quintet-well: 1\r\nretry-after: 7\r\n", "full")
+        });
+        setup = setup.service("events", &service.url);
+        services.push(service);
+    }
+    let gateway = setup.start().await;
+    for text in [get("/v1/events"), request("POST", "/v1/notifications", "", "{}")] {
+        assert_eq!(statuses(&gateway, 20, &text).await, [503; 20]);
+    }
+    assert_eq!(count(&asked), 40, "each request once, and none was kept from them");
+    let refused = gateway.ask(&get("/v1/events")).await;
+    assert_eq!((refused.header("retry-after"), refused.text()), (Some("7"), "full"));
+    assert_eq!(refused.header("x-quintet-well"), None);
+}
+
+#[tokio::test]
 async fn retries_stay_within_a_fifth_of_the_requests() {
     // Two sick replicas whose breakers are kept from opening by answering well in between.
     let asked = Arc::new(AtomicUsize::new(0));
