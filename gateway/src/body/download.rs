@@ -7,6 +7,7 @@ use crate::upstream::{Answer, InFlight};
 use crate::watch::Watching;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use shared::logging::Seldom;
 use shared::stop::Stop;
 use std::fmt;
 use std::future::Future;
@@ -109,11 +110,11 @@ impl Download {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
-                self.release(true);
+                self.lease = None;
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(cause))) => {
-                self.release(false);
+                self.break_off(&cause);
                 Poll::Ready(Some(Err(Box::new(cause).into())))
             }
             Poll::Pending => self.poll_patience(cx),
@@ -133,22 +134,26 @@ impl Download {
         if pause.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        self.release(false);
+        self.break_off(&BrokenBody::Stalled);
         Poll::Ready(Some(Err(BrokenBody::Stalled)))
     }
 
     fn release_at_end(&mut self) {
         if self.source.is_end_stream() {
-            self.release(true);
+            self.lease = None;
         }
     }
 
-    /// Gives back what the answer held.
-    fn release(&mut self, is_whole: bool) {
-        if let Some(lease) = self.lease.take()
-            && !is_whole
-        {
-            lease.in_flight.broke_off();
+    /// Gives back what the answer held, which is not whole. Of a stream that is no failure of the replica: services cut off
+    /// who reads too slowly.
+    fn break_off(&mut self, cause: &dyn fmt::Display) {
+        static BROKEN: Seldom = Seldom::new();
+        let Some(Lease { in_flight, _place }) = self.lease.take() else { return };
+        BROKEN.say(|held_back| {
+            log::warn!(held_back; "{} broke off in the middle of an answer: {cause}", in_flight.replica());
+        });
+        if self.idle.is_some() {
+            in_flight.broke_off();
         }
     }
 }

@@ -62,7 +62,7 @@ impl Ticket {
     /// The replica.
     #[must_use]
     pub(crate) fn replica(&self) -> &Replica {
-        &self.in_flight.0.replica
+        self.in_flight.replica()
     }
 
     /// The replica answered with something else than "I cannot".
@@ -96,6 +96,12 @@ impl InFlight {
     fn new(peer: &Rc<Peer>) -> Self {
         peer.replica.begin();
         Self(Rc::clone(peer))
+    }
+
+    /// The replica.
+    #[must_use]
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.0.replica
     }
 
     /// The replica broke off in the middle of its answer.

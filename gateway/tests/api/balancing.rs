@@ -168,6 +168,35 @@ async fn five_failures_open_the_breaker_and_a_probe_closes_it() {
 }
 
 #[tokio::test]
+async fn answers_that_break_off_open_the_breaker_but_not_streams() {
+    for (path, is_asked) in [("/v1/tasks/7/watch", true), ("/v1/tasks", false)] {
+        let service = Service::new().await;
+        let gateway = Setup::default().service("tasks", &service.url).start().await;
+        // Each head is a success: nine times two points and eight times one less are ten.
+        for _ in 0..9 {
+            let mut client = gateway.connect().await;
+            client.send(get(path)).await;
+            let mut wire = service.accept().await;
+            wire.message().await.unwrap();
+            wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
+            client.head().await.unwrap();
+            assert_eq!(client.chunk().await.unwrap(), b"abc");
+            // As a service does to listeners who read too slowly.
+            drop(wire);
+            assert!(client.is_ended().await);
+        }
+        let mut client = gateway.connect().await;
+        client.send(get("/v1/tasks")).await;
+        if is_asked {
+            let mut wire = service.accept().await;
+            wire.message().await.unwrap();
+            wire.send(answer("200 OK", "", "")).await;
+        }
+        assert_eq!(client.message().await.unwrap().status(), if is_asked { 200 } else { 503 }, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn where_every_write_is_refused_reads_still_pass() {
     let writes = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&writes);
