@@ -16,7 +16,7 @@ use crate::server::{Door, Phase, Worker};
 use crate::shapes::{self, Asked};
 use crate::{cors, guard, waiting};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::{EXPECT, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use shared::config::AuthMode;
 use shared::metrics::Underway;
@@ -120,6 +120,9 @@ pub(crate) async fn serve(
         cors::share(api, &visitor, answer.headers_mut());
     }
     answer.headers_mut().insert(REQUEST_ID, id.clone());
+    if phase.is_body_lost() {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         answer.body_mut().then_idle(phase.clone());
     }
@@ -271,9 +274,8 @@ impl Entry<'_> {
             patience: self.patience(action.class),
         };
         let signed = self.worker.signed.header(&caller.principal, &gateway.key, &gateway.clock);
+        let mut request = self.upload(request, limit_bytes).map(|upload| upload.holding(place));
         proxy::prepare(request.headers_mut(), self.forwarded(), signed, id.clone())?;
-        let upload = |body| Upload::new(body, limit_bytes, self.phase, self.started).holding(place);
-        let mut request = request.map(upload);
         *request.version_mut() = hyper::Version::HTTP_11;
         let mut answer = proxy::forward(self.worker, plan, request, upgrade, watching).await?;
         if action.class == Class::Stream && answer.body().size_hint().exact().is_none() {
@@ -300,12 +302,15 @@ impl Entry<'_> {
         gateway.places.take_body(service, class, address).map(Some).ok_or(Crowded)
     }
 
-    /// Reads a refused body away, so that the client gets to read the refusal; but one that waits for leave to send it
-    /// reads at once, and is not asked for it.
+    /// The request with its body as one that can be passed on.
+    fn upload(&self, request: Request<Incoming>, limit_bytes: u64) -> Request<Upload> {
+        let is_unasked = request.headers().contains_key(EXPECT);
+        request.map(|body| Upload::new(body, limit_bytes, self.phase, self.started).unasked(is_unasked))
+    }
+
+    /// Gives a refused request up in a way that lets the client read the refusal.
     fn discard(&self, request: Request<Incoming>) {
-        if !request.headers().contains_key(EXPECT) {
-            Upload::new(request.into_body(), 0, self.phase, self.started).discard();
-        }
+        drop(self.upload(request, 0));
     }
 
     fn check_foreign(

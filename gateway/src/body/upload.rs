@@ -82,6 +82,8 @@ pub(crate) struct Upload {
     left_bytes: u64,
     state: UploadState,
     phase: Option<Phase>,
+    /// Whether the client waits to be asked for it (`Expect: 100-continue`): the first look at it asks.
+    is_unasked: bool,
     /// Held until all of it has passed.
     place: Option<BodyPlace>,
 }
@@ -97,8 +99,23 @@ impl Upload {
         let progress = Progress { end, moved_at, is_awaited: Cell::default() };
         let state = UploadState { started, progress: Some(Rc::new(progress)) };
         let phase = Some(phase.clone());
-        let source = Some(source);
-        Self { source, first: None, limit_bytes, left_bytes: limit_bytes, state, phase, place: None }
+        Self {
+            source: Some(source),
+            first: None,
+            limit_bytes,
+            left_bytes: limit_bytes,
+            state,
+            phase,
+            is_unasked: false,
+            place: None,
+        }
+    }
+
+    /// The same; when `is_unasked`, the client waits to be asked for it.
+    #[must_use]
+    pub(crate) fn unasked(mut self, is_unasked: bool) -> Self {
+        self.is_unasked = is_unasked;
+        self
     }
 
     /// The same, holding `place` until it is complete.
@@ -112,7 +129,16 @@ impl Upload {
     #[must_use]
     pub(crate) fn empty(started: Instant) -> Self {
         let state = UploadState { started, progress: None };
-        Self { source: None, first: None, limit_bytes: 0, left_bytes: 0, state, phase: None, place: None }
+        Self {
+            source: None,
+            first: None,
+            limit_bytes: 0,
+            left_bytes: 0,
+            state,
+            phase: None,
+            is_unasked: false,
+            place: None,
+        }
     }
 
     /// How it is going.
@@ -121,19 +147,16 @@ impl Upload {
         self.state.clone()
     }
 
-    /// Asks the client's connection for the first piece, which is kept until it is taken.
+    /// Asks the client's connection for the first piece, which is kept until it is taken. A client that waits to be asked
+    /// waits on until there is a service that takes it.
     pub(crate) fn prefetch(&mut self, cx: &mut Context<'_>) {
         if let Some(source) = &mut self.source
+            && !self.is_unasked
             && self.first.is_none()
             && let Poll::Ready(first) = Pin::new(source).poll_frame(cx)
         {
             self.first = Some(first);
         }
-    }
-
-    /// Reads the rest of the body away, so that the client gets to read the refusal.
-    pub(crate) fn discard(mut self) {
-        self.drain();
     }
 
     fn drain(&mut self) {
@@ -147,10 +170,10 @@ impl Upload {
             progress.end.set(end);
         }
         self.place = None;
-        if end == UploadEnd::Complete
-            && let Some(phase) = self.phase.take()
-        {
-            phase.body_complete();
+        match (end, self.phase.take()) {
+            (UploadEnd::Complete, Some(phase)) => phase.body_complete(),
+            (UploadEnd::Stalled | UploadEnd::Lost, Some(phase)) => phase.body_lost(),
+            (_, phase) => self.phase = phase,
         }
     }
 
@@ -208,6 +231,21 @@ fn drain(mut source: Incoming) {
     });
 }
 
+impl Drop for Upload {
+    /// Whatever went wrong with the request, the client gets to read the answer: what it still sends is read away. One that
+    /// waits to be asked reads at once, and is not asked.
+    fn drop(&mut self) {
+        if self.state.end() != UploadEnd::Open {
+            return;
+        }
+        if self.is_unasked {
+            self.finish(UploadEnd::Lost);
+        } else {
+            self.drain();
+        }
+    }
+}
+
 impl Body for Upload {
     type Data = Bytes;
     type Error = BrokenBody;
@@ -217,6 +255,7 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         let upload = self.get_mut();
+        upload.is_unasked = false;
         let Some(source) = &mut upload.source else { return Poll::Ready(None) };
         let frame = match upload.first.take() {
             Some(first) => first,

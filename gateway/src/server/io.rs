@@ -35,6 +35,8 @@ const BODY: u8 = 2;
 const ANSWERING: u8 = 3;
 /// That it stays: the answer goes on until somebody ends it.
 const STREAMING: u8 = 4;
+/// Nothing any more: the rest of the body is not read, and the connection ends with the answer.
+const LOST: u8 = 5;
 
 impl Phase {
     /// The next request is welcome.
@@ -61,6 +63,17 @@ impl Phase {
     pub(crate) fn body_complete(&self) {
         // Whether it was still awaited is of no interest.
         let _ = self.0.compare_exchange(BODY, ANSWERING, Relaxed, Relaxed);
+    }
+
+    /// The rest of the body is not to be had, or not to be asked for. An answer that has begun already cannot say so.
+    pub(crate) fn body_lost(&self) {
+        // Whether it was still awaited is of no interest.
+        let _ = self.0.compare_exchange(BODY, LOST, Relaxed, Relaxed);
+    }
+
+    /// Whether the rest of the body is not read.
+    pub(crate) fn is_body_lost(&self) -> bool {
+        self.0.load(Relaxed) == LOST
     }
 }
 

@@ -224,6 +224,18 @@ async fn nobody_is_asked_for_a_body_that_is_refused() {
 }
 
 #[tokio::test]
+async fn nobody_is_asked_for_a_body_that_no_service_takes() {
+    let gateway = Setup::default().service("events", "http://127.0.0.1:9").start().await;
+    for (path, status) in [("/v1/notifications", 502), ("/annotation", 503), ("/nothing", 404)] {
+        let mut client = gateway.connect().await;
+        client.send(request("POST", path, "expect: 100-continue\r\ncontent-length: 5000\r\n", "")).await;
+        let refused = client.message().await.unwrap();
+        assert_eq!((refused.status(), refused.header("connection")), (status, Some("close")), "{path}");
+        assert!(client.is_ended().await, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_must_keep_up_a_least_rate() {
     let service = Service::new().await;
     let setup = Setup::default().service("events", &service.url).with(|config| {
@@ -321,6 +333,7 @@ async fn a_client_that_dawdles_is_let_go() {
     assert_eq!(wire.exactly(3).await, b"abc");
     let refused = body.message().await.unwrap();
     assert_eq!((refused.status(), refused.json()["title"].as_str()), (408, Some("Request Timeout")));
+    assert_eq!(refused.header("connection"), Some("close"));
     assert!(body.is_ended().await, "in the middle of the body");
     assert!(wire.is_ended().await, "and the service is told");
     let mut quiet = gateway.connect().await;

@@ -193,6 +193,80 @@ async fn an_early_answer_is_not_lost_on_a_client_that_sends_on() {
     }
 }
 
+/// What becomes of a connection on which a large upload has begun.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// It closes after the head.
+    Head,
+    /// It closes in the middle of the body.
+    Middle,
+    /// Nothing, and nothing is read.
+    Never,
+}
+
+#[tokio::test]
+async fn no_failure_is_lost_on_a_client_that_sends_on() {
+    const BYTES: usize = 8 << 20;
+    for (end, status) in [(End::Head, 502), (End::Middle, 502), (End::Never, 504)] {
+        let service = Service::new().await;
+        let setup =
+            Setup::default().service("events", &service.url).with(|config| config.timeouts.ingest_secs = 1);
+        let gateway = setup.start().await;
+        let mut client = gateway.connect().await;
+        client
+            .send(format!(
+                "POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ncontent-length: {BYTES}\r\n\r\nbegin"
+            ))
+            .await;
+        let mut wire = service.accept().await;
+        wire.head().await.unwrap();
+        let failing = async {
+            match end {
+                End::Head => None,
+                End::Middle => {
+                    wire.exactly(200_000).await;
+                    None
+                }
+                End::Never => Some(wire),
+            }
+        };
+        // As simple clients do: first everything out, then the answer.
+        let asking = async {
+            client.send(vec![b' '; BYTES - 5]).await;
+            assert_eq!(client.message().await.unwrap().status(), status, "{end:?}");
+            client.send(get("/livez")).await;
+            assert_eq!(client.message().await.unwrap().status(), 200, "{end:?}");
+        };
+        let (_held, ()) = tokio::join!(failing, asking);
+    }
+}
+
+#[tokio::test]
+async fn no_refusal_is_lost_on_a_client_that_sends_on() {
+    let body = "x".repeat(8 << 20);
+    let service = Service::new().await;
+    let setup = Setup::default()
+        .service("events", &service.url)
+        .service("tasks", "http://127.0.0.1:9")
+        .with(|config| config.limits.max_in_flight = 1);
+    let gateway = setup.start().await;
+    let many: String = (0..96).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let mut holder = gateway.connect().await;
+    let _wire = ask(&mut holder, &service).await;
+    for (path, headers, status) in [
+        ("/v1/notifications", "", 503),
+        ("/v1/plugins", "", 502),
+        ("/v1/plugins", many.as_str(), 431),
+        ("/annotation", "", 503),
+    ] {
+        let mut client = gateway.connect().await;
+        client.send(request("POST", path, headers, &body)).await;
+        assert_eq!(client.message().await.unwrap().status(), status, "{path}");
+        client.send(get("/livez")).await;
+        assert_eq!(client.message().await.unwrap().status(), 200, "{path}: nothing of the body is left");
+    }
+}
+
 #[tokio::test]
 async fn an_early_answer_cuts_off_no_upload() {
     const BYTES: usize = 3 << 20;

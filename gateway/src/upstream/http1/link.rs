@@ -178,9 +178,7 @@ impl Link {
             Poll::Ready(Err(cause @ LinkError::Upload(_))) => return Err(cause),
             Poll::Ready(Err(cause)) => {
                 self.failure = Some(cause);
-                if let Some(upload) = self.sending.take().and_then(Sending::into_upload) {
-                    upload.discard();
-                }
+                self.sending = None;
             }
             Poll::Ready(Ok(())) | Poll::Pending => (),
         }

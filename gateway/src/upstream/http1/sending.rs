@@ -122,21 +122,12 @@ impl Sending {
                 }
                 Ok(Err(cause)) => {
                     log::debug!("the rest of a request was not sent: {cause}");
-                    break;
+                    return;
                 }
                 Err(_elapsed) if moved_at() + PATIENCE > deadline => (),
-                Err(_elapsed) => break,
+                Err(_elapsed) => return,
             }
         }
-        if let Some(upload) = self.into_upload() {
-            upload.discard();
-        }
-    }
-
-    /// What has not been taken of the body.
-    #[must_use]
-    pub(super) fn into_upload(self) -> Option<Upload> {
-        self.upload.map(|(upload, _)| upload)
     }
 
     /// The way, when it is used for another protocol.
