@@ -8,8 +8,10 @@ use crate::body::Upload;
 use bytes::{Bytes, BytesMut};
 use hyper::header::UPGRADE;
 use hyper::{Method, Request, Response, StatusCode};
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -28,6 +30,8 @@ pub(in crate::upstream) struct Link {
     sending: Option<Sending>,
     /// Why sending stopped, as long as an answer may still come.
     failure: Option<LinkError>,
+    /// Whether sending failed after it went on by itself.
+    is_cut: Option<Rc<Cell<bool>>>,
     method: Method,
     is_upgrade: bool,
     /// What is to come of the answer's body.
@@ -48,6 +52,7 @@ impl Link {
             read: BytesMut::new(),
             sending: Some(Sending::new(output)),
             failure: None,
+            is_cut: None,
             method: Method::GET,
             is_upgrade: false,
             rest: Rest::Nothing,
@@ -113,7 +118,8 @@ impl Link {
                 }
                 (self.rest, self.is_kept) = (body, is_kept);
                 if let Some(sending) = self.sending.take_if(|sending| !sending.is_done()) {
-                    tokio::task::spawn_local(sending.finish());
+                    let is_cut = self.is_cut.insert(Rc::default());
+                    tokio::task::spawn_local(sending.finish(Rc::clone(is_cut)));
                 }
                 return Poll::Ready(Ok(answer));
             }
@@ -136,12 +142,18 @@ impl Link {
                 return Poll::Ready(None);
             }
             if ready!(self.poll_read(cx))? == 0 {
-                if self.rest != Rest::UntilClose {
+                if self.rest != Rest::UntilClose || self.has_failed() {
                     return Poll::Ready(Some(Err(LinkError::Closed)));
                 }
                 self.rest = Rest::Nothing;
             }
         }
+    }
+
+    /// Whether sending failed. A reset is told once, to whoever asks first: where that was the way out, the way in sees an
+    /// end like any other.
+    fn has_failed(&self) -> bool {
+        self.failure.is_some() || self.is_cut.as_ref().is_some_and(|is_cut| is_cut.get())
     }
 
     /// Whether all of the answer's body has been taken.

@@ -6,9 +6,11 @@ use crate::body::{Upload, UploadState};
 use bytes::{Buf, Bytes};
 use hyper::Request;
 use hyper::body::Body;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, Cursor, Write};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::AsyncWrite;
@@ -107,8 +109,8 @@ impl Sending {
     }
 
     /// Sends what is left after the answer has begun, apart from it: a client may read all of the answer before it sends
-    /// on, or the other way round.
-    pub(super) async fn finish(mut self) {
+    /// on, or the other way round. Tells `is_cut` when the connection fails.
+    pub(super) async fn finish(mut self, is_cut: Rc<Cell<bool>>) {
         // Without a body to be asked for, its last piece is still on its way.
         let (progress, began) = (self.upload.as_ref().map(|(upload, _)| upload.state()), Instant::now());
         let moved_at = || progress.as_ref().map_or(began, UploadState::moved_at);
@@ -122,6 +124,7 @@ impl Sending {
                 }
                 Ok(Err(cause)) => {
                     log::debug!("the rest of a request was not sent: {cause}");
+                    is_cut.set(matches!(cause, LinkError::Io(_)));
                     return;
                 }
                 Err(_elapsed) if moved_at() + PATIENCE > deadline => (),
@@ -212,7 +215,7 @@ mod tests {
         let mut sending = Sending::new(output);
         (sending.piece, sending.stage) = (vec![b'x'; BYTES].into(), Stage::Going);
         let mut read = vec![0; BYTES];
-        let ((), read) = tokio::join!(sending.finish(), service.read_exact(&mut read));
+        let ((), read) = tokio::join!(sending.finish(Rc::default()), service.read_exact(&mut read));
         assert_eq!(read.unwrap(), BYTES);
     }
 }
