@@ -50,7 +50,7 @@ pub(crate) struct Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Some(phase) = &self.phase {
-            phase.idle();
+            phase.answered();
         }
     }
 }
@@ -80,7 +80,7 @@ impl Body {
     }
 
     /// Tells `phase` when it has passed.
-    pub(crate) fn then_idle(&mut self, phase: Phase) {
+    pub(crate) fn then_answered(&mut self, phase: Phase) {
         self.phase = Some(phase);
     }
 }

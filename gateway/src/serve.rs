@@ -76,11 +76,7 @@ pub(crate) async fn serve(
     let entry =
         Entry { worker: &worker, local, peer, phase: &phase, started: Instant::now(), caller: &caller };
     let _underway = Underway::new(worker.gateway.metrics.in_flight());
-    if request.body().is_end_stream() {
-        phase.answering();
-    } else {
-        phase.body();
-    }
+    phase.begin(!request.body().is_end_stream());
     let id = request_id(request.headers());
     let asked = Asked { method: request.method().clone(), accept: accepted(request.headers()) };
     let uri = request.uri().clone();
@@ -96,7 +92,10 @@ pub(crate) async fn serve(
         Ok(Next::Forward(way)) => entry.forward(way, request, &id).await,
         Ok(Next::Page(page, caller)) => {
             let address = identity::client_address(&worker.gateway, request.headers(), peer.ip());
-            Box::pin(pages::answer(page, Call { worker: &worker, caller, address, request })).await
+            let answer =
+                Box::pin(pages::answer(page, Call { worker: &worker, caller, address, request })).await;
+            phase.answering();
+            answer
         }
         Ok(Next::Done(answer)) => {
             entry.discard(request);
@@ -124,7 +123,7 @@ pub(crate) async fn serve(
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        answer.body_mut().then_idle(phase.clone());
+        answer.body_mut().then_answered(phase.clone());
     }
     let elapsed = entry.started.elapsed().as_secs_f64();
     worker.timers.observe(&door, route, &asked.method, answer.status(), elapsed);

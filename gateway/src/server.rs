@@ -8,6 +8,6 @@ mod io;
 mod listener;
 mod worker;
 
-pub(crate) use io::Phase;
+pub(crate) use io::{BodyPhase, Phase};
 pub(crate) use listener::{Door, Listener, keep_watch};
 pub(crate) use worker::{Worker, WorkerHandle};

@@ -2,7 +2,7 @@
 
 use super::BrokenBody;
 use crate::limits::BodyPlace;
-use crate::server::Phase;
+use crate::server::{BodyPhase, Phase};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::cell::Cell;
@@ -81,7 +81,7 @@ pub(crate) struct Upload {
     limit_bytes: u64,
     left_bytes: u64,
     state: UploadState,
-    phase: Option<Phase>,
+    phase: Option<BodyPhase>,
     /// Whether the client waits to be asked for it (`Expect: 100-continue`): the first look at it asks.
     is_unasked: bool,
     /// Held until all of it has passed.
@@ -98,7 +98,7 @@ impl Upload {
         let (end, moved_at) = (Cell::new(UploadEnd::Open), Cell::new(started));
         let progress = Progress { end, moved_at, is_awaited: Cell::default() };
         let state = UploadState { started, progress: Some(Rc::new(progress)) };
-        let phase = Some(phase.clone());
+        let phase = Some(phase.of_body());
         Self {
             source: Some(source),
             first: None,
@@ -161,7 +161,7 @@ impl Upload {
 
     fn drain(&mut self) {
         if let Some(source) = self.source.take() {
-            drain(source);
+            drain(source, self.phase.take());
         }
     }
 
@@ -171,8 +171,8 @@ impl Upload {
         }
         self.place = None;
         match (end, self.phase.take()) {
-            (UploadEnd::Complete, Some(phase)) => phase.body_complete(),
-            (UploadEnd::Stalled | UploadEnd::Lost, Some(phase)) => phase.body_lost(),
+            (UploadEnd::Complete, Some(phase)) => phase.complete(),
+            (UploadEnd::Stalled | UploadEnd::Lost, Some(phase)) => phase.lost(),
             (_, phase) => self.phase = phase,
         }
     }
@@ -216,13 +216,17 @@ fn is_timeout(cause: &hyper::Error) -> bool {
 }
 
 /// Reads on for a moment: a client that is still sending when its connection ends would never see our answer.
-fn drain(mut source: Incoming) {
+fn drain(mut source: Incoming, phase: Option<BodyPhase>) {
     let reading = async move {
         let mut left_bytes = DRAINED_BYTES;
-        while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut source).poll_frame(cx)).await {
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut source).poll_frame(cx)).await {
+            let Ok(frame) = frame else { return };
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             let Some(rest) = left_bytes.checked_sub(bytes) else { return };
             left_bytes = rest;
+        }
+        if let Some(phase) = phase {
+            phase.complete();
         }
     };
     tokio::task::spawn_local(async {

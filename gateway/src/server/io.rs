@@ -10,7 +10,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,58 +22,96 @@ use tokio::time::Instant;
 const COPIED_BYTES: usize = 4096;
 
 /// What is expected of the client at the moment. Shared by its socket and its request.
+///
+/// The number of the request stands above what is expected: the end of a body that was read away late must not be taken
+/// for that of the next one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Phase(Arc<AtomicU8>);
+pub(crate) struct Phase(Arc<AtomicU32>);
+
+/// Bits that say what is expected.
+const EXPECTED_BITS: u32 = 3;
+const EXPECTED: u32 = (1 << EXPECTED_BITS) - 1;
 
 /// Nothing, or the first byte of a request.
-const IDLE: u8 = 0;
+const IDLE: u32 = 0;
 /// The rest of the head that has begun.
-const HEAD: u8 = 1;
+const HEAD: u32 = 1;
 /// More of a request's body.
-const BODY: u8 = 2;
+const BODY: u32 = 2;
 /// Nothing: it is our turn, or a websocket's.
-const ANSWERING: u8 = 3;
+const ANSWERING: u32 = 3;
 /// That it stays: the answer goes on until somebody ends it.
-const STREAMING: u8 = 4;
+const STREAMING: u32 = 4;
 /// Nothing any more: the rest of the body is not read, and the connection ends with the answer.
-const LOST: u8 = 5;
+const LOST: u32 = 5;
+/// More of a request's body, whose answer has passed.
+const LATE_BODY: u32 = 6;
 
 impl Phase {
-    /// The next request is welcome.
-    pub(crate) fn idle(&self) {
-        self.0.store(IDLE, Relaxed);
+    /// A request begins; its body is awaited if it has one.
+    pub(crate) fn begin(&self, has_body: bool) {
+        let number = (self.0.load(Relaxed) & !EXPECTED).wrapping_add(1 << EXPECTED_BITS);
+        self.0.store(number | if has_body { BODY } else { ANSWERING }, Relaxed);
     }
 
-    /// The rest of the body is awaited.
-    pub(crate) fn body(&self) {
-        self.0.store(BODY, Relaxed);
+    /// The answer has passed: the next request is welcome, or what is still to come of this one.
+    pub(crate) fn answered(&self) {
+        self.set(if self.get() == BODY { LATE_BODY } else { IDLE });
     }
 
-    /// The request is complete.
+    /// The request has been read as far as it will be.
     pub(crate) fn answering(&self) {
-        self.0.store(ANSWERING, Relaxed);
+        self.set(ANSWERING);
     }
 
     /// The answer will not end by itself.
     pub(crate) fn streaming(&self) {
-        self.0.store(STREAMING, Relaxed);
+        self.set(STREAMING);
     }
 
-    /// The body is complete. When the answer has been faster than the body, this comes too late to matter.
-    pub(crate) fn body_complete(&self) {
-        // Whether it was still awaited is of no interest.
-        let _ = self.0.compare_exchange(BODY, ANSWERING, Relaxed, Relaxed);
-    }
-
-    /// The rest of the body is not to be had, or not to be asked for. An answer that has begun already cannot say so.
-    pub(crate) fn body_lost(&self) {
-        // Whether it was still awaited is of no interest.
-        let _ = self.0.compare_exchange(BODY, LOST, Relaxed, Relaxed);
+    /// The body of the request that has begun.
+    #[must_use]
+    pub(crate) fn of_body(&self) -> BodyPhase {
+        BodyPhase { phase: self.clone(), number: self.0.load(Relaxed) & !EXPECTED }
     }
 
     /// Whether the rest of the body is not read.
+    #[must_use]
     pub(crate) fn is_body_lost(&self) -> bool {
-        self.0.load(Relaxed) == LOST
+        self.get() == LOST
+    }
+
+    fn get(&self) -> u32 {
+        self.0.load(Relaxed) & EXPECTED
+    }
+
+    fn set(&self, expected: u32) {
+        self.0.store(self.0.load(Relaxed) & !EXPECTED | expected, Relaxed);
+    }
+}
+
+/// What is expected of a client that sends a body; of no interest to the requests that follow.
+#[derive(Debug)]
+pub(crate) struct BodyPhase {
+    phase: Phase,
+    number: u32,
+}
+
+impl BodyPhase {
+    /// All of it is there.
+    pub(crate) fn complete(self) {
+        self.turn(BODY, ANSWERING);
+        self.turn(LATE_BODY, IDLE);
+    }
+
+    /// The rest of it is not to be had, or not to be asked for. An answer that has begun already cannot say so.
+    pub(crate) fn lost(self) {
+        self.turn(BODY, LOST);
+    }
+
+    fn turn(&self, from: u32, to: u32) {
+        // If something else is expected, that counts.
+        let _ = self.phase.0.compare_exchange(self.number | from, self.number | to, Relaxed, Relaxed);
     }
 }
 
@@ -122,7 +160,7 @@ pub(super) struct ClientIo {
     phase: Phase,
     patience: Patience,
     /// The phase in which we wait, and until when.
-    reading: Option<(u8, Instant)>,
+    reading: Option<(u32, Instant)>,
     pace: Pace,
     writing: Option<Instant>,
     read_alarm: Alarm,
@@ -138,9 +176,9 @@ impl ClientIo {
 
     /// Bytes came. A head has its time from the first byte on, a body from its last.
     fn note_read(&mut self, bytes: usize) {
-        match self.phase.0.load(Relaxed) {
-            IDLE => self.phase.0.store(HEAD, Relaxed),
-            BODY => {
+        match self.phase.get() {
+            IDLE => self.phase.set(HEAD),
+            BODY | LATE_BODY => {
                 self.reading = None;
                 self.pace.came(bytes);
             }
@@ -150,7 +188,7 @@ impl ClientIo {
 
     /// No bytes came: whether it has been too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let phase = self.phase.0.load(Relaxed);
+        let phase = self.phase.get();
         if matches!(phase, ANSWERING | STREAMING) {
             // Nobody says when this phase ends; so it is looked up now and then.
             self.read_alarm.poll_again(cx, self.patience.idle);
@@ -162,7 +200,7 @@ impl ClientIo {
                 let now = Instant::now();
                 now + match phase {
                     IDLE => self.patience.idle,
-                    BODY => self.pace.left(now, self.patience),
+                    BODY | LATE_BODY => self.pace.left(now, self.patience),
                     _ => self.patience.busy,
                 }
             }
@@ -192,7 +230,7 @@ impl ClientIo {
     /// Whether the client has gone. While it is our turn nothing is read, so nobody else would see it; the look costs
     /// nothing as long as nothing comes.
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let phase = self.phase.0.load(Relaxed);
+        let phase = self.phase.get();
         if !matches!(phase, ANSWERING | STREAMING) {
             return Poll::Pending;
         }

@@ -379,6 +379,55 @@ async fn a_client_that_dawdles_costs_the_service_nothing() {
 }
 
 #[tokio::test]
+async fn a_body_that_flows_goes_on_after_an_early_answer() {
+    let service = Service::new().await;
+    let setup = Setup::default().service("events", &service.url).with(|config| {
+        config.timeouts.client_secs = 1;
+        config.timeouts.keep_alive_secs = 1;
+        config.limits.min_body_bytes_per_sec = 0;
+    });
+    let gateway = setup.start().await;
+    let mut client = gateway.connect().await;
+    client.send("POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ncontent-length: 6\r\n\r\n0").await;
+    let mut wire = service.accept().await;
+    wire.head().await.unwrap();
+    wire.send(answer("202 Accepted", "", "")).await;
+    assert_eq!(client.message().await.unwrap().status(), 202);
+    // Twice as long as any pause may be.
+    for byte in ["1", "2", "3", "4", "5"] {
+        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+        client.send(byte).await;
+    }
+    assert_eq!(wire.exactly(6).await, b"012345");
+    client.send(get("/livez")).await;
+    assert_eq!(client.message().await.unwrap().status(), 200);
+    assert!(client.is_ended().await, "and then it is an idle connection");
+    let mut slow = gateway.connect().await;
+    slow.send("POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ncontent-length: 6\r\n\r\n0").await;
+    let mut wire = service.accept().await;
+    wire.head().await.unwrap();
+    wire.send(answer("202 Accepted", "", "")).await;
+    assert_eq!(slow.message().await.unwrap().status(), 202);
+    assert!(slow.is_ended().await, "one that does not flow");
+}
+
+#[tokio::test]
+async fn the_end_of_a_refused_body_is_not_that_of_the_next() {
+    let service = Service::new().await;
+    let setup =
+        Setup::default().service("events", &service.url).with(|config| config.timeouts.client_secs = 1);
+    let gateway = setup.start().await;
+    let post = |path| format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n");
+    let mut client = gateway.connect().await;
+    client.send(post("/nothing") + "1234").await;
+    assert_eq!(client.message().await.unwrap().status(), 404);
+    client.send("5".to_owned() + &post("/v1/notifications") + "1234").await;
+    let mut wire = service.accept().await;
+    wire.head().await.unwrap();
+    assert_eq!(client.message().await.unwrap().status(), 408, "its own end is still awaited");
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_after_its_time() {
     let gateway = Setup::default().with(|config| config.timeouts.keep_alive_secs = 1).start().await;
     let mut silent = gateway.connect().await;
