@@ -132,7 +132,8 @@ pub(crate) async fn exchange(
         let ticket = backend.choose(failed_at.as_ref(), is_safe);
         let ticket = ticket.map_err(|refusal| refused(refusal, plan.service))?;
         let copy = slot.as_ref().filter(|_| may_repeat && tries_left > 0).map(duplicate);
-        let outcome = within(worker, ticket.pool().send(slot, plan.started), &upload, plan.patience).await;
+        let attempt = ticket.pool().send(slot, plan.started, || repeats_at_once(worker, backend, plan));
+        let outcome = within(worker, attempt, &upload, plan.patience).await;
         let may_retry = || tries_left > 0 && backend.budget.withdraw();
         match outcome {
             None => {
@@ -177,6 +178,15 @@ pub(crate) async fn exchange(
         failed_at = Some(Rc::clone(ticket.pool()));
     }
     Err(Fault::Unreachable(name))
+}
+
+/// Whether a request under which a kept connection closed may go out once more: that is no failure of the replica.
+fn repeats_at_once(worker: &Worker, backend: &Backend, plan: Plan) -> bool {
+    let is_paid_for = plan.is_retryable && backend.budget.withdraw();
+    if is_paid_for {
+        worker.gateway.metrics.retried(plan.service);
+    }
+    is_paid_for
 }
 
 /// Tells the operator of a service that refuses what this gateway signs: its clients cannot mend that.

@@ -124,7 +124,7 @@ async fn replica(pool: &Rc<Pool>, signed: &HeaderValue) -> Told {
     request.headers_mut().insert(HOST, HeaderValue::from_static("gateway"));
     request.headers_mut().insert(identity::HEADER, signed.clone());
     let told = tokio::time::timeout(REPLICA_TIMEOUT, async {
-        match pool.send(&mut Some(request), now).await {
+        match pool.send(&mut Some(request), now, || true).await {
             Attempt::Answered(answer) => {
                 let is_ready = answer.status().is_success();
                 let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;

@@ -66,24 +66,43 @@ impl Pool {
 
     /// Sends the request of `slot` on an idle connection, else on a new one. A request that was not sent stays in its
     /// slot.
-    pub(crate) async fn send(self: &Rc<Self>, slot: &mut Option<Request<Upload>>, now: Instant) -> Attempt {
+    ///
+    /// A service may close an idle connection while a request is on its way there. If that breaks off before a byte of an
+    /// answer, the request is sent once more on a new connection, when it has no body and `may_repeat` agrees.
+    pub(crate) async fn send(
+        self: &Rc<Self>,
+        slot: &mut Option<Request<Upload>>,
+        now: Instant,
+        may_repeat: impl FnOnce() -> bool,
+    ) -> Attempt {
         self.used_at.set(now);
-        let link = match self.take_idle(now) {
-            Some(link) => Ok(link),
-            None => self.connect().await,
-        };
-        let (mut link, request) = match (link, slot.take()) {
-            (Ok(link), Some(request)) => (link, request),
-            (Ok(_), None) => return Attempt::NotSent(io::ErrorKind::InvalidInput.into()),
-            (Err(cause), request) => {
-                *slot = request;
-                return Attempt::NotSent(cause);
+        if let Some(link) = self.take_idle(now) {
+            let attempt = self.ask(link, slot).await;
+            match &attempt {
+                Attempt::BrokeOff(cause) if slot.is_some() && may_repeat() => {
+                    log::debug!("a kept connection to {} was of no more use: {cause}", self.address);
+                }
+                Attempt::Answered(_) | Attempt::NotSent(_) | Attempt::BrokeOff(_) => return attempt,
             }
+        }
+        match self.connect().await {
+            Ok(link) => self.ask(link, slot).await,
+            Err(cause) => Attempt::NotSent(cause),
+        }
+    }
+
+    /// Sends the request of `slot` on `link`. One of which nothing is lost when it breaks off is back in its slot.
+    async fn ask(self: &Rc<Self>, mut link: Box<Link>, slot: &mut Option<Request<Upload>>) -> Attempt {
+        let Some(request) = slot.take() else {
+            return Attempt::NotSent(io::ErrorKind::InvalidInput.into());
         };
         link.begin(request);
         match poll_fn(|cx| link.poll_head(cx)).await {
             Ok(head) => Attempt::Answered(head.map(|()| Answer::new(link, self))),
-            Err(cause) => Attempt::BrokeOff(cause),
+            Err(cause) => {
+                *slot = link.take_unanswered();
+                Attempt::BrokeOff(cause)
+            }
         }
     }
 

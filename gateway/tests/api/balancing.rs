@@ -300,6 +300,52 @@ async fn a_connection_that_closed_while_idle_costs_no_request() {
 }
 
 #[tokio::test]
+async fn a_connection_that_closes_under_a_read_costs_nothing() {
+    let service = Service::new().await;
+    let gateway = Setup::default().service("events", &service.url).start().await;
+    let mut client = gateway.connect().await;
+    client.send(get("/v1/events")).await;
+    let mut wire = service.accept().await;
+    // Six failures would open the breaker.
+    for _ in 0..6 {
+        wire.message().await.unwrap();
+        wire.send(answer("200 OK", "", "")).await;
+        assert_eq!(client.message().await.unwrap().status(), 200);
+        client.send(get("/v1/events")).await;
+        wire.message().await.unwrap();
+        drop(wire);
+        wire = service.accept().await;
+    }
+    wire.message().await.unwrap();
+    drop(wire);
+    assert_eq!(
+        client.message().await.unwrap().status(),
+        502,
+        "a new connection that breaks off is a failure"
+    );
+}
+
+#[tokio::test]
+async fn what_a_service_may_have_done_or_begun_to_answer_is_not_sent_again() {
+    let post = request("POST", "/v1/notifications", "", "{}");
+    for (again, begun) in [(post.as_str(), ""), (&get("/v1/events"), "HTTP/1.1 200 OK\r\n")] {
+        let service = Service::new().await;
+        let gateway = Setup::default().service("events", &service.url).start().await;
+        let mut client = gateway.connect().await;
+        client.send(get("/v1/events")).await;
+        let mut wire = service.accept().await;
+        wire.message().await.unwrap();
+        wire.send(answer("200 OK", "", "")).await;
+        assert_eq!(client.message().await.unwrap().status(), 200);
+        client.send(again).await;
+        wire.message().await.unwrap();
+        wire.send(begun).await;
+        drop(wire);
+        assert_eq!(client.message().await.unwrap().status(), 502, "{again:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_takes_too_long_is_cut_off() {
     let service = Service::new().await;
     let setup =

@@ -28,6 +28,8 @@ pub(in crate::upstream) struct Link {
     read: BytesMut,
     /// Gone when it goes on by itself.
     sending: Option<Sending>,
+    /// The request, as long as nothing of an answer has come; only one without a body.
+    asked: Option<Request<Upload>>,
     /// Why sending stopped, as long as an answer may still come.
     failure: Option<LinkError>,
     /// Whether sending failed after it went on by itself.
@@ -51,6 +53,7 @@ impl Link {
             input,
             read: BytesMut::new(),
             sending: Some(Sending::new(output)),
+            asked: None,
             failure: None,
             is_cut: None,
             method: Method::GET,
@@ -90,9 +93,13 @@ impl Link {
     pub(in crate::upstream) fn begin(&mut self, request: Request<Upload>) {
         self.method.clone_from(request.method());
         self.is_upgrade = request.headers().contains_key(UPGRADE);
-        if let Some(sending) = &mut self.sending {
-            sending.begin(request);
-        }
+        self.asked = self.sending.as_mut().and_then(|sending| sending.begin(request));
+    }
+
+    /// The request, if nothing of an answer has come and nothing of a body has gone.
+    #[must_use]
+    pub(in crate::upstream) fn take_unanswered(&mut self) -> Option<Request<Upload>> {
+        self.asked.take()
     }
 
     /// Sends, and waits for the head of the answer. What is not out when that comes goes on by itself.
@@ -111,6 +118,7 @@ impl Link {
                 let cause = self.failure.take().or(read.err());
                 return Poll::Ready(Err(cause.unwrap_or(LinkError::Closed)));
             }
+            self.asked = None;
             if let Some(Head { answer, body, is_kept }) = head::take(&mut self.read, &self.method)? {
                 self.is_switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
                 if self.is_switched && !self.is_upgrade {

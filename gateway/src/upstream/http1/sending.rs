@@ -59,8 +59,8 @@ impl Sending {
         Self { output, front, piece, tail, upload: None, stage: Stage::Done }
     }
 
-    /// Begins with a request.
-    pub(super) fn begin(&mut self, request: Request<Upload>) {
+    /// Begins with a request; gives it back when its head is all of it.
+    pub(super) fn begin(&mut self, request: Request<Upload>) -> Option<Request<Upload>> {
         let framing = match request.body().size_hint().exact() {
             _ if request.body().is_end_stream() => Framing::Nothing,
             Some(bytes) => Framing::Length(bytes),
@@ -68,8 +68,13 @@ impl Sending {
         };
         self.clear();
         head::write(&request, framing, self.front.get_mut());
-        self.upload = (framing != Framing::Nothing).then(|| (request.into_body(), framing));
         self.stage = Stage::Begun;
+        if framing == Framing::Nothing {
+            self.upload = None;
+            return Some(request);
+        }
+        self.upload = Some((request.into_body(), framing));
+        None
     }
 
     /// Whether all has gone.
