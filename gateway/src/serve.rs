@@ -255,7 +255,7 @@ impl Entry<'_> {
             self.discard(request);
             return Err(Fault::TooMany { retry_after_secs: RETRY_AFTER_SECS });
         };
-        let is_socket = action.class == Class::Socket && proxy::is_asked(request.headers());
+        let is_socket = action.class == Class::Socket && proxy::is_asked(&request);
         let mut watching = matches!(action.class, Class::Stream | Class::Socket)
             .then(|| gateway.watch.add(&caller))
             .flatten();
@@ -329,7 +329,7 @@ impl Entry<'_> {
         };
         let is_private = route.is_some_and(guard::is_private);
         let origins = if is_private { &[] } else { gateway.config.cors_write_origins.as_slice() };
-        let is_upgrade = proxy::is_asked(headers);
+        let is_upgrade = proxy::is_asked(request);
         let verdict =
             verdict.and_then(|()| guard::check_page(request.method(), headers, is_upgrade, origins));
         verdict.map_err(|foreign| Fault::Forbidden(foreign.to_string()))

@@ -26,13 +26,18 @@ pub(crate) struct Upgrade {
     pub(crate) seat: Option<Seat>,
 }
 
-/// Whether the request asks for a websocket (RFC 6455, section 4.1).
-pub(crate) fn is_asked(headers: &HeaderMap) -> bool {
+/// Whether the request asks for a websocket (RFC 6455, section 4.1). One of HTTP/1.0 asks for nothing by `Upgrade`
+/// (RFC 9110, section 7.8).
+pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
     let has = |name, wanted: &str| {
         let mut values = headers.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
         values.any(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case(wanted)))
     };
-    headers.contains_key(UPGRADE) && has(CONNECTION, "upgrade") && has(UPGRADE, "websocket")
+    request.version() == Version::HTTP_11
+        && headers.contains_key(UPGRADE)
+        && has(CONNECTION, "upgrade")
+        && has(UPGRADE, "websocket")
 }
 
 /// Whether the request is a whole handshake, and no other request with some of its words (RFC 6455, section 4.2.1).
@@ -40,8 +45,7 @@ pub(crate) fn is_handshake<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.as_bytes()).ok());
     request.method() == Method::GET
-        && request.version() == Version::HTTP_11
-        && is_asked(headers)
+        && is_asked(request)
         && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
         && key.is_some_and(|key| key.len() == KEY_BYTES)
 }

@@ -242,6 +242,10 @@ async fn a_refused_websocket_is_an_ordinary_answer_and_other_routes_know_none() 
     wire.send(answer("404 Not Found", "", "gone")).await;
     let back = client.message().await.unwrap();
     assert_eq!((back.status(), back.text()), (404, "gone"));
+    let mut old = gateway.connect().await;
+    old.send(request("GET", "/dtrace/u/stream", headers, "").replace("HTTP/1.1", "HTTP/1.0")).await;
+    let seen = wire.message().await.unwrap();
+    assert_eq!((seen.header("connection"), seen.header("upgrade")), (None, None), "HTTP/1.0 knows none");
     client.send(request("GET", "/v1/tasks", headers, "")).await;
     let mut wire = service.accept().await;
     let seen = wire.message().await.unwrap();
