@@ -87,6 +87,7 @@ pub fn start(
     clock: SharedClock,
 ) -> Result<Running, StartError> {
     config.validate()?;
+    config.listen.check(NAME)?;
     let metrics = Metrics::new(NAME)?;
     let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?;
     let db = db.observed(&metrics);
@@ -105,8 +106,9 @@ pub fn start(
         checks: vec![Check::database(&db)],
         shutdown_timeout: Duration::from_secs(common.shutdown_timeout_secs),
     };
+    let routes = state.clone();
+    let running = shared::server::start(service, move |cfg| routes.configure(cfg))?;
     let (draining, stop) = (Stop::default(), Stop::default());
     let background = state.start_background(&draining, &stop);
-    let running = shared::server::start(service, move |cfg| state.configure(cfg))?;
     Ok(running.with_draining(draining).with_background(stop, background))
 }

@@ -93,7 +93,7 @@ impl From<BodyError> for Error {
     fn from(cause: BodyError) -> Self {
         match cause {
             BodyError::TooLarge(most) => Self::TooLarge(most),
-            BodyError::Busy => Self::Unavailable("too many bodies at once".into()),
+            BodyError::Busy => Self::Busy(cause.to_string()),
             BodyError::Encoding(_) => Self::UnsupportedType,
             BodyError::Broken(text) => Self::Invalid(text),
         }

@@ -123,6 +123,7 @@ pub fn start(
     clock: SharedClock,
 ) -> Result<Running, StartError> {
     config.validate()?;
+    config.listen.check(NAME)?;
     let is_tracing = config.executor != Setting::Remote;
     let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?;
     let wait = Duration::from_secs(common.shutdown_timeout_secs);
@@ -148,11 +149,6 @@ pub fn start_with(
     let db = db.observed(&metrics);
     let listen = config.listen.clone();
     let state = State::new(config, db.clone(), &key, &clock, RunMetrics::register(&metrics)?)?;
-    let (stop, draining) = (Stop::default(), state.parts.draining.clone());
-    let background = vec![
-        tokio::spawn(state.parts.runs.clone().tend_record(stop.clone())),
-        tokio::spawn(end_tracers(state.tracker.clone(), stop.clone())),
-    ];
     let service = Service {
         name: NAME,
         version: env!("CARGO_PKG_VERSION"),
@@ -165,6 +161,11 @@ pub fn start_with(
     };
     let routes = state.clone();
     let running = shared::server::start(service, move |cfg| routes.configure(cfg))?;
+    let (stop, draining) = (Stop::default(), state.parts.draining.clone());
+    let background = vec![
+        tokio::spawn(state.parts.runs.clone().tend_record(stop.clone())),
+        tokio::spawn(end_tracers(state.tracker.clone(), stop.clone())),
+    ];
     Ok((running.with_draining(draining).with_background(stop, background), state))
 }
 

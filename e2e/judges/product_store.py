@@ -4,6 +4,7 @@ import datetime
 import http.client
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -52,13 +53,14 @@ class Product:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("QUINTET_")}
         own = {"QUINTET_GATEWAY__LISTEN": "127.0.0.1:0", "QUINTET_GATEWAY__COMPAT__PANKO": self.address}
         if self.database:
-            own["QUINTET_DATABASE_URL"] = f"{self.server.rpartition('/')[0]}/{self.database}"
+            own["QUINTET_DATABASE_URL"] = urllib.parse.urlsplit(self.server)._replace(path=f"/{self.database}").geturl()
         with open(os.path.join(self.folder, "log"), "a") as to:
             command = [self.binary, "serve", "--target", "gateway,events"]
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=inherited | own | settings, stdout=subprocess.PIPE, stderr=to, text=True
             )
-        if not self.process.stdout.readline().startswith("ready "):
+        is_spoken, _, _ = select.select([self.process.stdout], [], [], 60)
+        if not is_spoken or not self.process.stdout.readline().startswith("ready "):
             with open(to.name) as said:
                 raise RuntimeError(f"the product did not start: {said.read()}")
 

@@ -151,8 +151,25 @@ async fn the_list_takes_its_conditions_from_the_address_and_shows_what_comes() {
         metrics.lines().any(|line| line.starts_with("quintet_annotate_listeners") && line.ends_with(" 1"))
     };
     while !listeners().await {}
-    post(&product, &json!({ "Message": "fourth" })).await;
+    // The rows that are there stay where they are, and whoever is on one of them.
+    let messages = "return [...document.querySelectorAll('tbody tr')].map(row => row.lastChild.textContent)";
+    let before = browser.run(messages).await.unwrap();
+    let mark = "const row = document.querySelectorAll('tbody tr')[1]; row.title = 'kept'; row.querySelector('a').focus()";
+    browser.run(mark).await.unwrap();
+    post(&product, &json!({ "Message": "fourth", "StartDate": "2000-01-01T00:00:00Z" })).await;
+    post(&product, &json!({ "Message": "fifth" })).await;
     browser.shows(".count", "4 of 4").await.unwrap();
+    let mut after = vec![json!("fifth")];
+    after.extend(before.as_array().unwrap().iter().cloned());
+    browser.until(messages, &after.into()).await.unwrap();
+    let kept =
+        "return [document.querySelectorAll('tbody tr')[2].title, document.activeElement.closest('tr').title]";
+    assert_eq!(browser.run(kept).await.unwrap(), json!(["kept", "kept"]));
+    // In the other zone every row shows other times, in the same order.
+    browser.click("#zone").await.unwrap();
+    let order = browser.run(messages).await.unwrap();
+    assert_eq!(order[0], "fifth");
+    assert_eq!(browser.run("return document.querySelectorAll('tbody tr').length").await.unwrap(), json!(4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,6 +91,7 @@ pub fn start(
     clock: SharedClock,
 ) -> Result<Running, StartError> {
     config.validate()?;
+    config.listen.check(NAME)?;
     let (distiller, trim) = (distiller(&config, common)?, trim(common)?);
     let metrics = Metrics::new(NAME)?;
     let db = Db::open(common.database(NAME)?, common.database_connections, store::MIGRATIONS)?;

@@ -116,12 +116,20 @@ fn choose(
     name: &str,
     fewest_chars: usize,
 ) -> Result<Secret, ConfigError> {
+    let auth = &common.auth;
+    let files = [
+        ("internal_key", &auth.internal_key_file),
+        ("admin_password", &auth.admin_password_file),
+        ("snap_password", &auth.snap_password_file),
+    ];
+    let is_of_file = files.iter().any(|(own, file)| *own == name && file.is_some());
+    let key = if is_of_file { format!("auth.{name}_file") } else { format!("auth.{name}") };
     match given {
         None => stored(common, name, generate).map_err(|cause| {
-            ConfigError::Conflict(format!("auth.{name}: it is not set, and its file is of no use: {cause}"))
+            ConfigError::Conflict(format!("{key}: it is not set, and its file is of no use: {cause}"))
         }),
         Some(secret) if secret.reveal().chars().count() < fewest_chars => {
-            Err(ConfigError::Conflict(format!("auth.{name}: expected at least {fewest_chars} characters")))
+            Err(ConfigError::Conflict(format!("{key}: expected at least {fewest_chars} characters")))
         }
         Some(secret) => Ok(secret.clone()),
     }

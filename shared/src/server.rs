@@ -30,7 +30,7 @@ pub use listen::Listen;
 /// Carries the id of a request from the gateway to the services and back to the client.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
-/// Header of an answer with 503 that says nothing about the service's health: one caller's limit, or an operator's wish. The
+/// Header of an answer with 503 that says nothing about the service's health: a limit of its own that is full, or an operator's wish. The
 /// gateway takes it off, and does not leave the service alone for it.
 pub const WELL: &str = "x-quintet-well";
 

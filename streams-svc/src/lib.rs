@@ -154,6 +154,7 @@ pub fn start(
     clock: SharedClock,
 ) -> Result<Running, StartError> {
     config.validate()?;
+    config.listen.check(NAME)?;
     if config.event_services().next().is_none() {
         let text = "streams.events_url: the base URL of the event service is needed (http://host:port)";
         return Err(StartError::Config(text.to_owned()));

@@ -2,7 +2,9 @@
 //! loaded from elsewhere (annotate.md, section 8).
 
 use crate::error::Error;
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
@@ -43,7 +45,10 @@ pub(super) async fn page(req: HttpRequest) -> HttpResponse {
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) { "/annotate/" } else { "/" };
     let root = mount(&req);
     let text = include_str!("../page/page.html").replace("{{base}}", &format!("{root}{base}"));
-    typed("text/html; charset=utf-8", text.replace("{{root}}", root))
+    let mut answer = typed("text/html; charset=utf-8", text.replace("{{root}}", root));
+    // A cache that several prefixes share must not mix them up.
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("x-forwarded-prefix"));
+    answer
 }
 
 /// The path below which a proxy has put everything, without a slash at its end. Of what could be more than a path in the
@@ -53,8 +58,8 @@ fn mount(req: &HttpRequest) -> &str {
     let prefix = prefix.trim_end_matches('/');
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let mut parts = prefix.split('/');
-    let is_path =
-        parts.next() == Some("") && parts.all(|part| !part.is_empty() && part.chars().all(is_plain));
+    let is_name = |part: &str| !["", ".", ".."].contains(&part) && part.chars().all(is_plain);
+    let is_path = parts.next() == Some("") && parts.all(is_name);
     if is_path { prefix } else { "" }
 }
 

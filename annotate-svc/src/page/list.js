@@ -113,7 +113,7 @@ export async function show(main, page) {
     const wanted = annotations.map((annotation) => {
       const isActive = Date.parse(annotation.StartDate) <= now && now <= Date.parse(annotation.EndDate);
       const text = JSON.stringify([annotation, isActive, page.isUtc()]);
-      made.set(text, before.get(text) ?? row(annotation, isActive));
+      made.set(text, made.get(text) ?? before.get(text) ?? row(annotation, isActive));
       return made.get(text);
     });
     for (const [text, row] of before) if (!made.has(text)) row.remove();

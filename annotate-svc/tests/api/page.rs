@@ -35,6 +35,7 @@ async fn a_proxy_says_below_which_path_the_page_is_and_nothing_else() {
     let rig = Rig::new();
     let seen_by = async |prefix: &str| {
         let page = rig.request("GET", "/annotate", "").header("X-Forwarded-Prefix", prefix).send().await;
+        assert_eq!(page.header("vary"), Some("x-forwarded-prefix"));
         let of = |word: &str| quoted(&page.text, word).concat();
         (of("data-base="), of("data-root="), of("script type=\"module\" src="))
     };
@@ -52,6 +53,8 @@ async fn a_proxy_says_below_which_path_the_page_is_and_nothing_else() {
         ("/a//b", ""),
         ("/\"><script>", ""),
         ("/a b", ""),
+        ("/..", ""),
+        ("/a/./b", ""),
         ("https://elsewhere.example", ""),
     ] {
         assert_eq!(seen_by(prefix).await, at(root), "{prefix}");

@@ -92,8 +92,9 @@ pub fn touch_runs(conn: &mut DbConn, ids: &[String]) -> Result<(), StoreError> {
 pub fn end_lost_runs(conn: &mut DbConn, silence: i64, step: i64) -> Result<usize, StoreError> {
     conn.transaction(|conn| {
         let present: i64 = diesel::select(sql::<BigInt>(present(conn))).get_result(conn)?;
-        let before = present - silence;
-        let is_lost = runs::ended.is_null().and(runs::alive.lt(before));
+        // Nobody was heard of after the present, unless the clock was set back.
+        let is_heard = runs::alive.between(present - silence, present + silence);
+        let is_lost = runs::ended.is_null().and(diesel::dsl::not(is_heard));
         let lost = runs::table.filter(is_lost).select((runs::id, runs::started, runs::alive));
         // In one order, so that two replicas that do it at once wait for each other only one way.
         let lost: Vec<(String, i64, i64)> = lost.order((runs::alive, runs::id)).limit(step).load(conn)?;
@@ -103,8 +104,11 @@ pub fn end_lost_runs(conn: &mut DbConn, silence: i64, step: i64) -> Result<usize
                 run_messages::table.filter(run_messages::run.eq(id)).count().get_result(conn)?;
             let messages = (recorded > 0).then_some(recorded);
             // When it started, a clock said that may be ahead of the database's.
-            let end =
-                (runs::ended.eq(alive.max(started)), runs::outcome.eq(LOST), runs::messages.eq(messages));
+            let end = (
+                runs::ended.eq(alive.min(&present).max(started)),
+                runs::outcome.eq(LOST),
+                runs::messages.eq(messages),
+            );
             // Meanwhile somebody else may have ended it, its own service after all.
             ended += diesel::update(runs::table.find(id).filter(is_lost)).set(end).execute(conn)?;
         }

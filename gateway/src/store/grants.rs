@@ -1,7 +1,7 @@
 //! Permissions of holders, and the roles they have.
 
 use super::append;
-use super::holders::lock_holder;
+use super::holders::{keep_holder, lock_holder};
 use crate::model::Deed;
 use crate::model::holder::{MOST_GRANT_BYTES, MOST_GRANTS, MOST_ROLES};
 use crate::schema::{grants, holders, memberships};
@@ -139,8 +139,7 @@ pub(crate) fn revoke(conn: &mut DbConn, holder: &str, pattern: &str, deed: Deed)
 /// What the database says.
 pub(crate) fn join_role(conn: &mut DbConn, holder: &str, role: &str, deed: Deed) -> Result<Change, DbError> {
     conn.transaction(|conn| {
-        // The role too, which must not go before it is joined.
-        if lock_holder(conn, holder)?.is_none() || lock_holder(conn, role)?.is_none() {
+        if lock_holder(conn, holder)?.is_none() || !keep_holder(conn, role)? {
             return Ok(Change::Gone);
         }
         let own = roles_of(conn, holder)?;

@@ -133,6 +133,17 @@ pub(super) fn lock_holder(conn: &mut DbConn, id: &str) -> Result<Option<Option<S
     })
 }
 
+/// Keeps a holder from being removed until this transaction ends; tells whether it is there.
+pub(super) fn keep_holder(conn: &mut DbConn, id: &str) -> Result<bool, DbError> {
+    let own = holders::table.find(id).select(holders::id);
+    let found: Option<String> = match conn {
+        DbConn::Postgres(conn) => own.for_key_share().first(conn).optional()?,
+        // There is one writer.
+        DbConn::Sqlite(conn) => own.first(conn).optional()?,
+    };
+    Ok(found.is_some())
+}
+
 /// Sets a password or client secret; everybody who was logged in by the old one is out.
 ///
 /// # Errors

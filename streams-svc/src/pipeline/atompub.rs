@@ -63,6 +63,9 @@ pub(super) fn build(params: &Params, world: &World) -> Result<Box<dyn Handler>, 
     if params.content_format == "cuf_xml" {
         return Err(HandlerError::new("content_format 'cuf_xml' is not known"));
     }
+    if params.content_format != "json" {
+        log::warn!("content_format '{}' is not known: entries are in JSON", params.content_format);
+    }
     let event_types = params::event_types(&params.event_types)?;
     Ok(Box::new(AtomPub { params, event_types, world: world.clone(), pending: Vec::new(), token: None }))
 }
@@ -229,6 +232,7 @@ mod tests {
             (json!({ "event_types": ["a.*", "*.verified"] }), true),
             (json!({ "event_types": "update.*" }), false),
             (json!({ "event_types": [] }), true),
+            (json!({ "event_types": " ", "categories": "", "title": "" }), true),
             (json!({ "event_types": null, "categories": null, "title": null }), true),
             (json!({ "wait_interval": 0.5, "categories": "one", "content_format": "text" }), true),
         ] {

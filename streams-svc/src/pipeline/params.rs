@@ -11,10 +11,12 @@ use super::{HandlerError, Params};
 /// Bound of the parameters that are times.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Reads a handler's parameters into its type; blank ones are not given, and those that nobody knows are ignored, as in
+/// Reads a handler's parameters into its type; null and blank ones are not given, and those that nobody knows are ignored, as in
 /// the original.
 pub(super) fn read<T: serde::de::DeserializeOwned>(params: &Params) -> Result<T, HandlerError> {
-    let given = params.iter().filter(|(_, value)| !value.is_null());
+    let is_given =
+        |value: &Json| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
+    let given = params.iter().filter(|(_, value)| is_given(value));
     let given = given.map(|(name, value)| (name.clone(), value.clone())).collect();
     serde_json::from_value(Json::Object(given))
         .map_err(|error| HandlerError::new(format_args!("wrong parameter: {error}")))
@@ -40,7 +42,7 @@ pub(super) fn event_types(globs: &[String]) -> Result<GlobSet, HandlerError> {
     GlobSet::parse(if globs.is_empty() { &all } else { globs }).map_err(HandlerError::new)
 }
 
-/// So many seconds, at most an hour; what is no time is an hour too.
+/// So many seconds, none or an hour at most, whatever number it is.
 pub(super) fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.max(0.0)).map_or(LONGEST, |time| time.min(LONGEST))
 }

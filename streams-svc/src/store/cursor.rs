@@ -107,8 +107,7 @@ pub(super) fn move_cursor(conn: &mut DbConn, from: Place, to: &Cursor) -> Result
 /// When the database fails.
 pub fn share_partitions(conn: &mut DbConn, me: &str, silence: i64) -> Result<Vec<i64>, DbError> {
     conn.transaction(|conn| {
-        // The lock that lets one replica share at a time; before its own row, which another may be about to delete.
-        Sql::new("UPDATE cursors SET holder = holder WHERE partition = 0").run(conn)?;
+        lock_sharing(conn)?;
         let mut sql = Sql::new("INSERT INTO holders (holder, seen) VALUES (");
         sql.bind(me)
             .push(", ")
@@ -147,10 +146,19 @@ pub fn share_partitions(conn: &mut DbConn, me: &str, silence: i64) -> Result<Vec
 /// # Errors
 /// When the database fails.
 pub fn leave_partitions(conn: &mut DbConn, me: &str) -> Result<(), DbError> {
-    let mut sql = Sql::new("UPDATE cursors SET holder = NULL WHERE holder = ");
-    sql.bind(me);
-    sql.run(conn)?;
-    let mut sql = Sql::new("DELETE FROM holders WHERE holder = ");
-    sql.bind(me);
-    sql.run(conn).map(|_one| ())
+    conn.transaction(|conn| {
+        lock_sharing(conn)?;
+        let mut sql = Sql::new("UPDATE cursors SET holder = NULL WHERE holder = ");
+        sql.bind(me);
+        sql.run(conn)?;
+        let mut sql = Sql::new("DELETE FROM holders WHERE holder = ");
+        sql.bind(me);
+        sql.run(conn).map(|_one| ())
+    })
+}
+
+/// Lets one replica at a time share the partitions or leave. Before a replica's own row, which another may be about to
+/// delete.
+fn lock_sharing(conn: &mut DbConn) -> Result<(), DbError> {
+    Sql::new("UPDATE cursors SET holder = holder WHERE partition = 0").run(conn).map(|_one| ())
 }
