@@ -17,7 +17,7 @@ use crate::shapes::{self, Asked};
 use crate::{cors, guard, waiting};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use shared::config::AuthMode;
 use shared::metrics::Underway;
 use std::cell::OnceCell;
@@ -275,7 +275,7 @@ impl Entry<'_> {
         let signed = self.worker.signed.header(&caller.principal, &gateway.key, &gateway.clock);
         let mut request = self.upload(request, limit_bytes).map(|upload| upload.holding(place));
         proxy::prepare(request.headers_mut(), self.forwarded(), signed, id.clone())?;
-        *request.version_mut() = hyper::Version::HTTP_11;
+        *request.version_mut() = Version::HTTP_11;
         let mut answer = proxy::forward(self.worker, plan, request, upgrade, watching).await?;
         if action.class == Class::Stream && answer.body().size_hint().exact().is_none() {
             self.phase.streaming();
@@ -303,7 +303,10 @@ impl Entry<'_> {
 
     /// The request with its body as one that can be passed on.
     fn upload(&self, request: Request<Incoming>, limit_bytes: u64) -> Request<Upload> {
-        let is_unasked = request.headers().contains_key(EXPECT);
+        // As the HTTP library sees it: others do not wait, whatever they expect.
+        let expected = request.headers().get_all(EXPECT).iter().next_back();
+        let is_unasked = request.version() > Version::HTTP_10
+            && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         request.map(|body| Upload::new(body, limit_bytes, self.phase, self.started).unasked(is_unasked))
     }
 

@@ -12,7 +12,8 @@ fn a_setting_that_cannot_work_is_named_with_where_it_is_set() {
         }
         let ended = program.current_dir(folder.path()).env(variable, value).output().unwrap();
         assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-        assert!(!folder.path().join("data").exists(), "nothing is made before the settings are good");
+        let database = folder.path().join("data/annotate.sqlite");
+        assert!(!database.exists(), "no database is made before the settings are good");
         // A backtrace may follow.
         String::from_utf8(ended.stderr).unwrap().lines().next().unwrap().to_owned()
     };

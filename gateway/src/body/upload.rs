@@ -160,6 +160,10 @@ impl Upload {
     }
 
     fn drain(&mut self) {
+        if let Some(progress) = &self.state.progress {
+            // By nobody whose time would have to wait.
+            progress.is_awaited.set(false);
+        }
         if let Some(source) = self.source.take() {
             drain(source, self.phase.take());
         }
@@ -220,7 +224,12 @@ fn drain(mut source: Incoming, phase: Option<BodyPhase>) {
     let reading = async move {
         let mut left_bytes = DRAINED_BYTES;
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut source).poll_frame(cx)).await {
-            let Ok(frame) = frame else { return };
+            let Ok(frame) = frame else {
+                if let Some(phase) = phase {
+                    phase.lost();
+                }
+                return;
+            };
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             let Some(rest) = left_bytes.checked_sub(bytes) else { return };
             left_bytes = rest;
@@ -242,7 +251,7 @@ impl Drop for Upload {
         if self.state.end() != UploadEnd::Open {
             return;
         }
-        if self.is_unasked {
+        if self.is_unasked || matches!(self.first, Some(Some(Err(_)))) {
             self.finish(UploadEnd::Lost);
         } else {
             self.drain();

@@ -50,7 +50,7 @@ const LATE_BODY: u32 = 6;
 impl Phase {
     /// A request begins; its body is awaited if it has one.
     pub(crate) fn begin(&self, has_body: bool) {
-        let number = (self.0.load(Relaxed) & !EXPECTED).wrapping_add(1 << EXPECTED_BITS);
+        let number = self.number().wrapping_add(1 << EXPECTED_BITS);
         self.0.store(number | if has_body { BODY } else { ANSWERING }, Relaxed);
     }
 
@@ -72,7 +72,7 @@ impl Phase {
     /// The body of the request that has begun.
     #[must_use]
     pub(crate) fn of_body(&self) -> BodyPhase {
-        BodyPhase { phase: self.clone(), number: self.0.load(Relaxed) & !EXPECTED }
+        BodyPhase { phase: self.clone(), number: self.number() }
     }
 
     /// Whether the rest of the body is not read.
@@ -85,8 +85,13 @@ impl Phase {
         self.0.load(Relaxed) & EXPECTED
     }
 
+    /// The number of the request.
+    fn number(&self) -> u32 {
+        self.0.load(Relaxed) & !EXPECTED
+    }
+
     fn set(&self, expected: u32) {
-        self.0.store(self.0.load(Relaxed) & !EXPECTED | expected, Relaxed);
+        self.0.store(self.number() | expected, Relaxed);
     }
 }
 
@@ -129,12 +134,22 @@ pub(super) struct Patience {
 /// How a body comes in. Only the time counts in which we waited for the client, not that in which a service was slow.
 #[derive(Debug, Default)]
 struct Pace {
+    /// The request whose body it is.
+    number: u32,
     bytes: u64,
     waited: Duration,
     waiting_since: Option<Instant>,
 }
 
 impl Pace {
+    /// That of the body of this request: what another one's has used up does not count.
+    fn of(&mut self, number: u32) -> &mut Self {
+        if self.number != number {
+            *self = Self { number, ..Self::default() };
+        }
+        self
+    }
+
     /// So many bytes came.
     fn came(&mut self, bytes: usize) {
         if let Some(since) = self.waiting_since.take() {
@@ -180,7 +195,7 @@ impl ClientIo {
             IDLE => self.phase.set(HEAD),
             BODY | LATE_BODY => {
                 self.reading = None;
-                self.pace.came(bytes);
+                self.pace.of(self.phase.number()).came(bytes);
             }
             _ => (),
         }
@@ -200,7 +215,7 @@ impl ClientIo {
                 let now = Instant::now();
                 now + match phase {
                     IDLE => self.patience.idle,
-                    BODY | LATE_BODY => self.pace.left(now, self.patience),
+                    BODY | LATE_BODY => self.pace.of(self.phase.number()).left(now, self.patience),
                     _ => self.patience.busy,
                 }
             }

@@ -38,3 +38,11 @@ pub(crate) enum LinkError {
     #[error(transparent)]
     Upload(#[from] BrokenBody),
 }
+
+impl LinkError {
+    /// Whether the connection broke without an end. A service that closes it well first, and then does not take what we
+    /// still send, makes it a broken pipe: all that it said is there.
+    fn is_reset(&self) -> bool {
+        matches!(self, Self::Io(cause) if cause.kind() != io::ErrorKind::BrokenPipe)
+    }
+}

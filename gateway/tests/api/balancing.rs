@@ -306,8 +306,8 @@ async fn a_connection_that_closes_under_a_read_costs_nothing() {
     let mut client = gateway.connect().await;
     client.send(get("/v1/events")).await;
     let mut wire = service.accept().await;
-    // Six failures would open the breaker.
-    for _ in 0..6 {
+    // Nine failures, between nine answers, would open the breaker.
+    for _ in 0..9 {
         wire.message().await.unwrap();
         wire.send(answer("200 OK", "", "")).await;
         assert_eq!(client.message().await.unwrap().status(), 200);

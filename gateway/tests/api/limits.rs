@@ -382,8 +382,8 @@ async fn a_client_that_dawdles_costs_the_service_nothing() {
 async fn a_body_that_flows_goes_on_after_an_early_answer() {
     let service = Service::new().await;
     let setup = Setup::default().service("events", &service.url).with(|config| {
-        config.timeouts.client_secs = 1;
-        config.timeouts.keep_alive_secs = 1;
+        config.timeouts.client_secs = 2;
+        config.timeouts.keep_alive_secs = 2;
         config.limits.min_body_bytes_per_sec = 0;
     });
     let gateway = setup.start().await;
@@ -393,9 +393,9 @@ async fn a_body_that_flows_goes_on_after_an_early_answer() {
     wire.head().await.unwrap();
     wire.send(answer("202 Accepted", "", "")).await;
     assert_eq!(client.message().await.unwrap().status(), 202);
-    // Twice as long as any pause may be.
+    // Longer than any pause may be.
     for byte in ["1", "2", "3", "4", "5"] {
-        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         client.send(byte).await;
     }
     assert_eq!(wire.exactly(6).await, b"012345");
@@ -409,6 +409,29 @@ async fn a_body_that_flows_goes_on_after_an_early_answer() {
     wire.send(answer("202 Accepted", "", "")).await;
     assert_eq!(slow.message().await.unwrap().status(), 202);
     assert!(slow.is_ended().await, "one that does not flow");
+}
+
+/// What a client leaves between a refusal and its next request is no pause of that request.
+#[tokio::test]
+async fn the_pause_after_a_refused_body_is_not_charged_to_the_next() {
+    let service = Service::new().await;
+    let setup =
+        Setup::default().service("events", &service.url).with(|config| config.timeouts.client_secs = 2);
+    let gateway = setup.start().await;
+    let mut client = gateway.connect().await;
+    client.send(request("POST", "/nothing", "", "12345")).await;
+    assert_eq!(client.message().await.unwrap().status(), 404);
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    client.send("POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n").await;
+    let mut wire = service.accept().await;
+    wire.head().await.unwrap();
+    client.send("a").await;
+    assert_eq!(wire.exactly(1).await, b"a");
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    client.send("b").await;
+    assert_eq!(wire.exactly(1).await, b"b");
+    wire.send(answer("202 Accepted", "", "")).await;
+    assert_eq!(client.message().await.unwrap().status(), 202);
 }
 
 #[tokio::test]

@@ -158,10 +158,11 @@ impl Link {
         }
     }
 
-    /// Whether sending failed. A reset is told once, to whoever asks first: where that was the way out, the way in sees an
+    /// Whether sending met a reset. It is told once, to whoever asks first: where that was the way out, the way in sees an
     /// end like any other.
     fn has_failed(&self) -> bool {
-        self.failure.is_some() || self.is_cut.as_ref().is_some_and(|is_cut| is_cut.get())
+        self.failure.as_ref().is_some_and(LinkError::is_reset)
+            || self.is_cut.as_ref().is_some_and(|is_cut| is_cut.get())
     }
 
     /// Whether all of the answer's body has been taken.

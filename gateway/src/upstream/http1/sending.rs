@@ -129,7 +129,7 @@ impl Sending {
                 }
                 Ok(Err(cause)) => {
                     log::debug!("the rest of a request was not sent: {cause}");
-                    is_cut.set(matches!(cause, LinkError::Io(_)));
+                    is_cut.set(cause.is_reset());
                     return;
                 }
                 Err(_elapsed) if moved_at() + PATIENCE > deadline => (),
