@@ -11,8 +11,8 @@ use super::{HandlerError, Params};
 /// Bound of the parameters that are times.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Reads a handler's parameters into its type; null and blank ones are not given, and those that nobody knows are ignored, as in
-/// the original.
+/// Reads a handler's parameters into its type; null and blank ones are not given, and those that nobody knows are
+/// ignored, as in the original.
 pub(super) fn read<T: serde::de::DeserializeOwned>(params: &Params) -> Result<T, HandlerError> {
     let is_given =
         |value: &Json| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
